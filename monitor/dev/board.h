@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The board: every chip of the PC, wired in one readable table (board.c).
+#ifndef RING3_MONITOR_DEV_BOARD_H
+#define RING3_MONITOR_DEV_BOARD_H
+
+#include "monitor/base/bus.h"
+#include "monitor/base/err.h"
+#include "monitor/base/irq.h"
+#include "monitor/base/log.h"
+
+// What the chips need from the machine around them. All callbacks run on the vCPU thread, as do all chips.
+struct board_host {
+    void *opaque;
+    u64 (*now_ns)(void *opaque);                      // monotonic guest time
+    u64 (*wall_us)(void *opaque);                     // host wall-clock time, UTC, for the RTC
+    void (*intr)(void *opaque, bool level);           // the PIC's INTR output
+    void (*reset)(void *opaque);                      // CPU and board reset requested
+    void (*power_off)(void *opaque);
+    void (*debug_exit)(void *opaque, u32 value);      // isa-debug-exit
+    void (*set_a20)(void *opaque, bool on);
+    void (*serial_out)(void *opaque, int port, const u8 *bytes, size_t len);
+    void (*debug_out)(void *opaque, u8 byte);         // port 0xe9
+};
+
+struct board_config {
+    u64 ram_size;
+    int debug_exit_base;  // -1: no isa-debug-exit
+    int debug_exit_size;
+};
+
+struct board; // board.c
+
+struct board *board_create(const struct board_config *config, const struct board_host *host,
+                           struct bus *bus, struct log *log, struct err *err);
+void board_destroy(struct board *board);
+void board_reset(struct board *board);
+
+// When board_poll must next be called at the latest, in now_ns time; UINT64_MAX if no timer is armed.
+u64 board_deadline(struct board *board);
+// Runs the timers that are due.
+void board_poll(struct board *board);
+
+// Offers received bytes to serial port `port`; returns how many it took (the rest is offered again
+// later: nothing is lost). board_serial_room tells how many it would take now.
+size_t board_serial_in(struct board *board, int port, const u8 *bytes, size_t len);
+size_t board_serial_room(struct board *board, int port);
+
+// Interrupt acknowledge: the vector, or -1 if the PIC has none after all.
+int board_intr_ack(void *board);
+// FERR# from the CPU (IRQ 13 when CR0.NE = 0).
+void board_ferr(void *board, bool level);
+// Presses the ACPI power button.
+void board_power_button(struct board *board);
+
+// The ACPI tables (RSDP, RSDT, FADT, FACS, DSDT, ...), for a machine without firmware: relocated to base.
+// Writes at most len bytes to out; returns the size used. The RSDP comes first.
+size_t board_acpi_tables(struct board *board, u32 base, u8 *out, size_t len);
+
+// `info NAME` texts for the console ("pic", "pci", "irq", "mtree"); false if there is no such page.
+bool board_info(struct board *board, const char *what, FILE *f);
+
+#endif

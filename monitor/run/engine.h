@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What runs guest code. An engine knows nothing of devices; the run loop knows nothing of translation.
+#ifndef RING3_MONITOR_RUN_ENGINE_H
+#define RING3_MONITOR_RUN_ENGINE_H
+
+#include "monitor/base/err.h"
+#include "monitor/cpu/cpu.h"
+
+struct engine;
+
+struct engine_ops {
+    const char *name, *help;
+    // options: the -bt LIST text or NULL. NULL on failure, *err filled.
+    struct engine *(*create)(struct vcpu *v, const char *options, struct err *err);
+    void (*destroy)(struct engine *e);
+    // Runs until v->event has EV_KICK or EV_STOP, HLT or shutdown. Interrupts are delivered inside.
+    enum cpu_exit (*run)(struct engine *e);
+    // Called on the vCPU thread's signal, or from other threads after vcpu_post: makes run return soon.
+    // Async-signal-safe.
+    void (*kick)(struct engine *e);
+    // Prints its part of -stats.
+    void (*stats)(struct engine *e, FILE *f);
+};
+
+extern const struct engine_ops engine_interp, engine_bt;
+
+#endif

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The virtual machine: CPU, memory, board, one engine, and the loop that drives them.
+#ifndef RING3_MONITOR_RUN_MACHINE_H
+#define RING3_MONITOR_RUN_MACHINE_H
+
+#include "engine.h"
+#include "monitor/base/err.h"
+#include "monitor/base/log.h"
+
+struct machine;
+
+struct machine_config {
+    u64 ram_size;                 // bytes
+    const char *cpu;              // model name
+    const char *accel;            // engine name
+    const char *bt_options;       // -bt LIST or NULL
+    const char *kernel, *initrd, *append;
+    int debug_exit_base, debug_exit_size; // base -1: none
+    bool no_reboot;
+    unsigned timeout_s;           // 0: none
+    struct log *log;              // not owned
+    // Serial port 0 and the debug port. serial_in gives at most len bytes that are ready, without blocking;
+    // serial_fd (-1: none) becomes readable when there may be some. serial_out never loses bytes.
+    void *console;
+    int serial_fd;
+    size_t (*serial_in)(void *console, u8 *buf, size_t len);
+    void (*serial_out)(void *console, int port, const u8 *bytes, size_t len);
+    void (*debug_out)(void *console, u8 byte);
+};
+
+// Builds the machine and loads the guest. NULL on failure, nothing left behind.
+struct machine *machine_create(const struct machine_config *config, struct err *err);
+void machine_destroy(struct machine *m);
+
+// Runs to the end: power-off, reset under -no-reboot, debug exit, time limit, machine_quit. Returns the exit
+// status of the program; err->text is filled where there is something to say, else empty.
+int machine_run(struct machine *m, struct err *err);
+
+// From the console or a signal handler: ends machine_run with EXIT_OK.
+void machine_quit(struct machine *m);
+// ACPI power button.
+void machine_power_button(struct machine *m);
+
+// `info WHAT` (registers, pic, pci, mtree, irq, tlb, stats); false if there is no such page.
+bool machine_info(struct machine *m, const char *what, FILE *f);
+void machine_print_stats(struct machine *m, FILE *f);
+
+#endif

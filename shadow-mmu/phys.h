@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The guest-physical memory map: which page is RAM, ROM or a device's.
+//
+//   0          640K  A0000    C0000     1M           top of RAM     E0000000    FFFC0000  4G
+//   |  RAM      |    | MMIO   | ROM/RAM |   RAM       |   MMIO / nothing         | ROM     |
+//
+// Invariants
+//  1. RAM and ROM contents live in one memfd, so that any page can be mapped into any window; a
+//     gpa's page has the same memfd offset for its lifetime, except where phys_map changes it.
+//  2. Every write to a page with PHYS_CODE that does not come through the engine's own fault path calls
+//     code_write first, whoever writes: the CPU's slow path, DMA, a loader.
+//  3. No pointer into guest memory outlives the call that got it, except TLB addends and windows, which
+//     are dropped (mmu_flush_all) whenever the map changes.
+#ifndef RING3_SHADOW_MMU_PHYS_H
+#define RING3_SHADOW_MMU_PHYS_H
+
+#include "monitor/base/bus.h"
+#include "monitor/base/err.h"
+#include "monitor/base/types.h"
+
+enum { // struct phys_page.flags
+    PHYS_READ = BIT(0),  // reads come from the memfd (else: the bus)
+    PHYS_WRITE = BIT(1), // writes go to the memfd (else: the bus, or ignored for ROM)
+    PHYS_ROM = BIT(2),   // writes are ignored
+    PHYS_CODE = BIT(3),  // translated code exists for this page
+};
+
+struct phys_page {
+    u32 frame; // memfd offset >> 12
+    u8 flags;
+};
+
+struct phys {
+    int memfd;
+    u8 *mem;          // the monitor's own mapping of the whole memfd, read-write
+    u64 mem_size;     // bytes in the memfd: RAM, then ROM space
+    u64 ram_size;     // bytes; RAM is guest-physical [0, ram_size) but for the hole at A0000-BFFFF
+    u32 a20_mask;     // ~0, or ~0x100000 with A20 off; applied to every physical address
+    struct phys_page *page; // one per 4 KiB of the 4 GiB physical space
+    u64 rom_used;     // bytes of ROM space handed out
+    struct bus *bus;  // answers where there is no memory
+    // Called before a page with PHYS_CODE is written; clears PHYS_CODE. NULL until an engine wants it.
+    void (*code_write)(void *opaque, gpa_t gpa, u32 len);
+    void *opaque;
+};
+
+// Creates RAM of ram_size bytes (a multiple of 4 KiB, 1 MiB..0xe0000000 bytes) at 0, with A0000-BFFFF left to
+// the bus and C0000-FFFFF as RAM. *phys owns the memfd and mapping; on failure nothing is left behind.
+bool phys_init(struct phys *phys, u64 ram_size, struct bus *bus, struct err *err);
+void phys_destroy(struct phys *phys);
+
+// Places a ROM image (len rounded up to pages) at gpa and returns its contents' host address,
+// writable by the monitor, or NULL when ROM space (4 MiB) is used up.
+u8 *phys_add_rom(struct phys *phys, gpa_t gpa, const u8 *image, u32 len);
+
+// Changes how [gpa, gpa+len) answers (PAM registers, SMRAM): from the frames starting at `frame`, with flags.
+// The caller flushes the MMU afterwards (mmu_flush_all).
+void phys_map(struct phys *phys, gpa_t gpa, u32 len, u32 frame, u8 flags);
+
+// The page that holds gpa; beyond 4 GiB a page with no flags. Applies the A20 mask.
+struct phys_page *phys_page(struct phys *phys, gpa_t gpa);
+
+// The host address of gpa if its page is memory, else NULL. Valid to the end of the page.
+u8 *phys_host(struct phys *phys, gpa_t gpa);
+
+// DMA, loaders, page walks: any length, any alignment; crosses pages, RAM and MMIO as needed.
+// Reads of nothing give 0xff. Writes honour invariant 2.
+void phys_read(struct phys *phys, gpa_t gpa, void *buf, size_t len);
+void phys_write(struct phys *phys, gpa_t gpa, const void *buf, size_t len);
+u32 phys_read32(struct phys *phys, gpa_t gpa);
+u64 phys_read64(struct phys *phys, gpa_t gpa);
+void phys_write32(struct phys *phys, gpa_t gpa, u32 value);
+void phys_write64(struct phys *phys, gpa_t gpa, u64 value);
+
+#endif
