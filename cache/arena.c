@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "arena.h"
+
+#include "monitor/base/log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+// Kernels before 4.17 take MAP_FIXED_NOREPLACE for a hint: the address is checked either way.
+static u8 *map_low(int fd, u32 size)
+{
+    for (u64 at = 0x20000000; at + size < 0xf0000000; at += 0x04000000) {
+        void *p = mmap((void *)at, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE,
+                       fd, 0);
+
+        if (p == (void *)at)
+            return p;
+        if (p != MAP_FAILED)
+            munmap(p, size);
+    }
+    return NULL;
+}
+
+bool arena_init(struct arena *a, u32 size, struct err *err)
+{
+    int fd = memfd_create("ring3-code", MFD_CLOEXEC);
+
+    memset(a, 0, sizeof(*a));
+    if (fd < 0 || ftruncate(fd, size) < 0) {
+        err_set(err, EXIT_HOST, "cannot get %u MiB for translated code: %s", size >> 20,
+                strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    a->rx = map_low(fd, size);
+    a->rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    a->size = size;
+    if (!a->rx || a->rw == MAP_FAILED) {
+        if (a->rw == MAP_FAILED)
+            a->rw = NULL;
+        arena_destroy(a);
+        return err_set(err, EXIT_HOST, "cannot map %u MiB for translated code below 4 GiB, once "
+                       "writable and once executable: does the host forbid executable memory?",
+                       size >> 20);
+    }
+    return true;
+}
+
+void arena_destroy(struct arena *a)
+{
+    if (a->rx)
+        munmap(a->rx, a->size);
+    if (a->rw)
+        munmap(a->rw, a->size);
+    memset(a, 0, sizeof(*a));
+}
+
+u8 *arena_reserve(struct arena *a, u32 len)
+{
+    return len <= a->size - a->used ? a->rw + a->used : NULL;
+}
+
+void arena_commit(struct arena *a, u32 len)
+{
+    CHECK(len <= a->size - a->used);
+    a->used = MIN((a->used + len + 15) & ~15u, a->size);
+}
+
+void arena_reset(struct arena *a)
+{
+    a->used = a->floor;
+}

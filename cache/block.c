@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "block.h"
+
+#include "monitor/base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define HASH_BITS 17
+#define PAGES (1u << 20)
+
+static u32 hash_key(u32 gpa_page, u32 eip, u32 mode)
+{
+    u32 h = (gpa_page << PAGE_SHIFT | (eip & 0xfff)) * 0x9e3779b1u;
+
+    h ^= (eip >> PAGE_SHIFT) * 0x85ebca6bu;
+    h ^= mode * 0xc2b2ae35u;
+    return h >> (32 - HASH_BITS) ^ (h & ((1u << HASH_BITS) - 1));
+}
+
+// The page heads are mapped, not allocated: 4 MiB of address space, of which only what is used
+// becomes memory.
+bool blocks_init(struct blocks *b, struct err *err)
+{
+    memset(b, 0, sizeof(*b));
+    b->hash = calloc(1u << HASH_BITS, sizeof(*b->hash));
+    b->page = mmap(NULL, PAGES * sizeof(*b->page), PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (b->page == MAP_FAILED)
+        b->page = NULL;
+    if (!b->hash || !b->page) {
+        blocks_destroy(b);
+        return err_set(err, EXIT_HOST, "out of memory for the block tables");
+    }
+    return true;
+}
+
+void blocks_destroy(struct blocks *b)
+{
+    free(b->block);
+    free(b->insn);
+    free(b->ret_point);
+    free(b->hash);
+    if (b->page)
+        munmap(b->page, PAGES * sizeof(*b->page));
+    memset(b, 0, sizeof(*b));
+}
+
+void blocks_reset(struct blocks *b)
+{
+    for (u32 n = 1; n <= b->count; n++)
+        b->page[b->block[n].gpa_page] = BLOCK_NONE;
+    memset(b->hash, 0, sizeof(*b->hash) << HASH_BITS);
+    b->count = 0;
+    b->insn_count = 0;
+    b->ret_count = 0;
+}
+
+// Makes room for `more` elements behind `count`.
+static void *grow(void *array, u32 *capacity, u32 count, u32 more, size_t size)
+{
+    u32 want = *capacity ? *capacity : 1024;
+
+    while (want < count + more)
+        want *= 2;
+    if (want != *capacity) {
+        array = realloc(array, want * size);
+        CHECK(array != NULL);
+        *capacity = want;
+    }
+    return array;
+}
+
+u32 block_new(struct blocks *b, const struct block *proto, const struct block_insn *insn,
+              const u32 *ret_point)
+{
+    u32 n = b->count + 1, h = hash_key(proto->gpa_page, proto->eip, proto->mode);
+    struct block *block;
+
+    b->block = grow(b->block, &b->capacity, n, 1, sizeof(*b->block));
+    b->insn = grow(b->insn, &b->insn_capacity, b->insn_count, proto->insn_count,
+                   sizeof(*b->insn));
+    b->ret_point = grow(b->ret_point, &b->ret_capacity, b->ret_count, proto->ret_count,
+                        sizeof(*b->ret_point));
+    block = &b->block[n];
+    *block = *proto;
+    CHECK(b->count == 0 || block->host >= b->block[b->count].host + b->block[b->count].host_len);
+    b->count = n;
+    block->insn_first = b->insn_count;
+    memcpy(b->insn + b->insn_count, insn, proto->insn_count * sizeof(*insn));
+    b->insn_count += proto->insn_count;
+    block->ret_first = b->ret_count;
+    memcpy(b->ret_point + b->ret_count, ret_point, proto->ret_count * sizeof(*ret_point));
+    b->ret_count += proto->ret_count;
+    block->valid = true;
+    block->hash_next = b->hash[h];
+    b->hash[h] = n;
+    block->page_next = b->page[block->gpa_page];
+    b->page[block->gpa_page] = n;
+    return n;
+}
+
+struct block *block_find(struct blocks *b, u32 gpa_page, u32 eip, u32 mode)
+{
+    u32 n = b->hash[hash_key(gpa_page, eip, mode)];
+
+    while (n != BLOCK_NONE) {
+        struct block *block = &b->block[n];
+
+        if (block->eip == eip && block->gpa_page == gpa_page && block->mode == mode)
+            return block;
+        n = block->hash_next;
+    }
+    return NULL;
+}
+
+struct block *block_at_host(struct blocks *b, u64 host)
+{
+    u32 lo = 1, hi = b->count + 1;
+
+    while (lo < hi) { // the first block that starts after host
+        u32 mid = lo + (hi - lo) / 2;
+
+        if (b->block[mid].host <= host)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (lo == 1 || host >= (u64)b->block[lo - 1].host + b->block[lo - 1].host_len)
+        return NULL;
+    return &b->block[lo - 1];
+}
+
+struct block *block_first_in_page(struct blocks *b, u32 gpa_page)
+{
+    u32 n = b->page[gpa_page];
+
+    return n == BLOCK_NONE ? NULL : &b->block[n];
+}
+
+struct block *block_next_in_page(struct blocks *b, const struct block *block)
+{
+    return block->page_next == BLOCK_NONE ? NULL : &b->block[block->page_next];
+}
+
+void block_invalidate(struct blocks *b, struct block *block)
+{
+    u32 n = block - b->block;
+    u32 *link = &b->hash[hash_key(block->gpa_page, block->eip, block->mode)];
+
+    CHECK(block->valid);
+    while (*link != n)
+        link = &b->block[*link].hash_next;
+    *link = block->hash_next;
+    for (link = &b->page[block->gpa_page]; *link != n; )
+        link = &b->block[*link].page_next;
+    *link = block->page_next;
+    block->valid = false;
+}
+
+const struct block_insn *block_insn_at_host(const struct blocks *b, const struct block *block,
+                                            u64 host)
+{
+    const struct block_insn *insn = b->insn + block->insn_first;
+    u32 lo = 0, hi = block->insn_count;
+
+    while (hi - lo > 1) {
+        u32 mid = (lo + hi) / 2;
+
+        if (block->host + insn[mid].host <= host)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return &insn[lo];
+}

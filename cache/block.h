@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Translated blocks: found by what they translate, by the page they came from, and by host address.
+//
+// Invariants
+//  1. Blocks are numbered in the order of their host code, so that a host address finds its block by
+//     binary search.
+//  2. A valid block's bytes are what guest memory holds: its page is protected (PHYS_CODE).
+//  3. An invalid block's entry and return points have been overwritten with jumps (the engine does that
+//     before block_invalidate); its code stays where it is until blocks_reset, because a host return
+//     address, a link or a jump-table entry may still name it.
+//
+//   block_new -> valid --block_invalidate--> invalid --blocks_reset--> gone
+#ifndef RING3_CACHE_BLOCK_H
+#define RING3_CACHE_BLOCK_H
+
+#include "monitor/base/err.h"
+#include "monitor/base/types.h"
+
+#define BLOCK_NONE 0u // block numbers start at 1
+
+// One guest instruction of a block: host offset to guest state.
+struct block_insn {
+    u16 host;       // offset of its first host byte from the block's code
+    u16 guest;      // offset from the block's eip
+    i16 esp_delta;  // guest ESP = r13 + esp_delta here
+    u16 flags;      // BLOCK_INSN_*
+};
+enum { BLOCK_INSN_SHADOW = BIT(0) }; // no event may be taken before this instruction
+
+struct block {
+    // The key (together with the guest bytes themselves).
+    u32 gpa_page;   // guest-physical page number
+    u32 eip;        // virtual address of the first instruction (offset in CS)
+    u32 mode;       // the mode bits it was translated under
+    // Its code, in the arena's executable view.
+    u32 host;       // start (the indirect entry)
+    u32 entry;      // direct entry
+    u32 host_len;
+    u32 guest_len;
+    u32 insn_first; // its struct block_insn are insn[insn_first .. insn_first + insn_count)
+    u16 insn_count;
+    u16 ret_count;  // return points: ret_point[ret_first ..), host addresses
+    u32 ret_first;
+    bool valid;
+    u32 hash_next, page_next; // chains, by number
+};
+
+struct blocks {
+    struct block *block;  // [1..count]
+    u32 count, capacity;
+    struct block_insn *insn;
+    u32 insn_count, insn_capacity;
+    u32 *ret_point;
+    u32 ret_count, ret_capacity;
+    u32 *hash;            // heads, by key
+    u32 *page;            // heads, by guest-physical page number (4 GiB)
+};
+
+bool blocks_init(struct blocks *b, struct err *err);
+void blocks_destroy(struct blocks *b);
+// Forgets all blocks.
+void blocks_reset(struct blocks *b);
+
+// Adds a block; all fields but the chains are copied. Returns its number.
+u32 block_new(struct blocks *b, const struct block *proto, const struct block_insn *insn,
+              const u32 *ret_point);
+// The valid block with this key, or NULL.
+struct block *block_find(struct blocks *b, u32 gpa_page, u32 eip, u32 mode);
+// The block, valid or not, whose code holds this host address, or NULL.
+struct block *block_at_host(struct blocks *b, u64 host);
+// The first block of a page; go on with block_next_in_page. Invalid ones have left the chain.
+struct block *block_first_in_page(struct blocks *b, u32 gpa_page);
+struct block *block_next_in_page(struct blocks *b, const struct block *block);
+// Takes a block out of the tables.
+void block_invalidate(struct blocks *b, struct block *block);
+
+// The instruction of block whose host code holds this host address (the last one that starts at or before it).
+const struct block_insn *block_insn_at_host(const struct blocks *b, const struct block *block,
+                                            u64 host);
+
+#endif

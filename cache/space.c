@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "space.h"
+
+#include "monitor/base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define SLOT_HASH (SPACE_SLOTS * 2)
+
+bool spaces_init(struct spaces *s, u32 default_target, struct err *err)
+{
+    memset(s, 0, sizeof(*s));
+    s->default_target = default_target;
+    s->slot_hash = calloc(SLOT_HASH, sizeof(*s->slot_hash));
+    if (!s->slot_hash)
+        return err_set(err, EXIT_HOST, "out of memory for the branch slots");
+    return true;
+}
+
+void spaces_destroy(struct spaces *s)
+{
+    for (u32 i = 0; i < SPACE_MAX; i++) {
+        if (s->space[i].table)
+            munmap(s->space[i].table, sizeof(struct space_table));
+        free(s->space[i].journal);
+    }
+    free(s->slot_hash);
+    memset(s, 0, sizeof(*s));
+}
+
+void space_clear(struct spaces *s, struct space *space)
+{
+    for (u32 i = 0; i < space->journal_count; i++) {
+        u32 at = space->journal[i];
+
+        if (at < SPACE_JUMPS)
+            space->table->jump[at] = s->default_target;
+        else
+            space->table->slot[at - SPACE_JUMPS] = s->default_target;
+    }
+    space->journal_count = 0;
+}
+
+void spaces_reset(struct spaces *s)
+{
+    for (u32 i = 0; i < SPACE_MAX; i++)
+        space_clear(s, &s->space[i]);
+    memset(s->slot_hash, 0, SLOT_HASH * sizeof(*s->slot_hash));
+    s->slot_count = 0;
+}
+
+static void table_create(struct spaces *s, struct space *space)
+{
+    struct space_table *t = mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE,
+                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    CHECK(t != MAP_FAILED);
+    for (u32 i = 0; i < SPACE_JUMPS; i++)
+        t->jump[i] = s->default_target;
+    for (u32 i = 0; i < s->slot_count; i++)
+        t->slot[i] = s->default_target;
+    space->table = t;
+}
+
+struct space *space_get(struct spaces *s, u64 key)
+{
+    struct space *victim = &s->space[0];
+
+    for (u32 i = 0; i < SPACE_MAX; i++) {
+        struct space *space = &s->space[i];
+
+        if (space->key == key) {
+            space->used = ++s->clock;
+            return space;
+        }
+        if (space->used < victim->used)
+            victim = space;
+    }
+    if (victim->table)
+        space_clear(s, victim);
+    else
+        table_create(s, victim);
+    victim->key = key;
+    victim->used = ++s->clock;
+    victim->generation = 0;
+    return victim;
+}
+
+static struct slot_key *slot_probe(const struct spaces *s, u32 eip, u32 mode)
+{
+    u32 h = (eip * 0x9e3779b1u ^ mode * 0x85ebca6bu) % SLOT_HASH;
+
+    while (s->slot_hash[h].slot && (s->slot_hash[h].eip != eip || s->slot_hash[h].mode != mode))
+        h = (h + 1) % SLOT_HASH;
+    return &s->slot_hash[h];
+}
+
+u32 slot_find(const struct spaces *s, u32 eip, u32 mode)
+{
+    return slot_probe(s, eip, mode)->slot - 1; // 0, none, wraps to SLOT_NONE
+}
+
+u32 slot_for(struct spaces *s, u32 eip, u32 mode)
+{
+    struct slot_key *k = slot_probe(s, eip, mode);
+
+    if (k->slot)
+        return k->slot - 1;
+    if (s->slot_count == SPACE_SLOTS)
+        return SLOT_NONE;
+    *k = (struct slot_key){ eip, mode, ++s->slot_count };
+    // A slot number is new to every table that exists.
+    for (u32 i = 0; i < SPACE_MAX; i++)
+        if (s->space[i].table)
+            s->space[i].table->slot[k->slot - 1] = s->default_target;
+    return k->slot - 1;
+}
+
+static void journal(struct space *space, u32 at)
+{
+    if (space->journal_count == space->journal_capacity) {
+        space->journal_capacity = space->journal_capacity ? space->journal_capacity * 2 : 256;
+        space->journal = realloc(space->journal,
+                                 space->journal_capacity * sizeof(*space->journal));
+        CHECK(space->journal != NULL);
+    }
+    space->journal[space->journal_count++] = at;
+}
+
+void space_fill_jump(const struct spaces *s, struct space *space, u32 eip, u32 host)
+{
+    u32 *entry = &space->table->jump[eip & (SPACE_JUMPS - 1)];
+
+    if (*entry == s->default_target)
+        journal(space, eip & (SPACE_JUMPS - 1));
+    *entry = host;
+}
+
+void space_fill_slot(const struct spaces *s, struct space *space, u32 slot, u32 host)
+{
+    u64 *entry = &space->table->slot[slot];
+
+    if (*entry == s->default_target)
+        journal(space, SPACE_JUMPS + slot);
+    *entry = host;
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Where control goes inside the cache, per address space: what makes blocks that are shared by all processes safe
+// to chain across pages.
+//
+// A direct branch inside one page is patched to its target for good: both ends lie on the same physical
+// page. A branch to another page goes through a *slot*: slots are numbered per (target eip, mode), the same in
+// every space, and each space has its own array of them. Returns and indirect branches go through the *jump
+// table*, indexed by the low 16 bits of the target; what is found there checks the whole target itself (the
+// block's indirect entry). An unfilled entry holds the address of the look-up stub.
+//
+// Emitted code reaches the tables of the current space through r14:
+//
+//   r14 -> jump[65536] of u32 host addresses, then slot[SPACE_SLOTS] of u64 host addresses
+//
+// Invariants
+//  1. An entry of a space is filled only with a block that the space's mapping of the target page leads to.
+//     When such a mapping changes, space_clear empties the space.
+//  2. Every filled entry is in the space's journal, so that clearing costs what was used.
+#ifndef RING3_CACHE_SPACE_H
+#define RING3_CACHE_SPACE_H
+
+#include "monitor/base/err.h"
+#include "monitor/base/types.h"
+
+#define SPACE_JUMPS 65536u
+#define SPACE_SLOTS 65536u
+#define SPACE_MAX 192u
+#define SLOT_NONE (~0u)
+
+struct space_table {
+    u32 jump[SPACE_JUMPS];
+    u64 slot[SPACE_SLOTS];
+};
+
+struct space {
+    u64 key;          // which guest address space and mode: the engine's choice; 0: unused
+    u32 generation;   // of the mappings it was filled under; the engine's
+    u64 used;         // clock of last use
+    struct space_table *table;
+    u32 *journal;     // entries filled: jump index, or SPACE_JUMPS + slot index
+    u32 journal_count, journal_capacity;
+};
+
+struct slot_key {
+    u32 eip, mode;
+    u32 slot;     // 0-based number + 1; 0: free
+};
+
+struct spaces {
+    struct space space[SPACE_MAX];
+    u32 default_target; // low address of the look-up stub
+    u64 clock;
+    struct slot_key *slot_hash; // open addressing
+    u32 slot_count;
+};
+
+bool spaces_init(struct spaces *s, u32 default_target, struct err *err);
+void spaces_destroy(struct spaces *s);
+// Empties all spaces and forgets all slot numbers: the code they name is gone.
+void spaces_reset(struct spaces *s);
+
+// The space with this key, taking the least recently used one, emptied, if there is none.
+struct space *space_get(struct spaces *s, u64 key);
+void space_clear(struct spaces *s, struct space *space);
+
+// The slot number for a target, made if need be; SLOT_NONE when all are used up (the engine then empties the cache).
+u32 slot_for(struct spaces *s, u32 eip, u32 mode);
+// The number if there is one, else SLOT_NONE.
+u32 slot_find(const struct spaces *s, u32 eip, u32 mode);
+
+void space_fill_jump(const struct spaces *s, struct space *space, u32 eip, u32 host);
+void space_fill_slot(const struct spaces *s, struct space *space, u32 slot, u32 host);
+
+#endif
