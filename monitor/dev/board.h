@@ -20,6 +20,10 @@ struct board_host {
     void (*set_a20)(void *opaque, bool on);
     void (*serial_out)(void *opaque, int port, const u8 *bytes, size_t len);
     void (*debug_out)(void *opaque, u8 byte);         // port 0xe9
+    // Both may be NULL. board_deadline may have moved to an earlier time (a timer was programmed);
+    // board_serial_room grew for this port (so that stalled input is offered again at once).
+    void (*timer_changed)(void *opaque);
+    void (*serial_room)(void *opaque, int port);
 };
 
 struct board_config {
