@@ -21,14 +21,22 @@ struct walk {
     u64 pte, pde;   // their values after the walk
 };
 
-// Walks the guest's tables for an access by privilege `user` (CPL 3). On success fills *w, sets the
-// accessed bits, and the dirty bit for a write, in guest memory, and returns true. Otherwise returns false with the
-// #PF error code in *pferr, having set what accessed bits hardware sets; CR2 is left to the caller.
+// Walks the guest's tables for an access by privilege `user` (CPL 3). On success fills *w, sets
+// the accessed bits, and the dirty bit for a write, in guest memory, and returns true. Otherwise
+// returns false with the #PF error code in *pferr, having set what accessed bits hardware sets;
+// CR2 is left to the caller.
 bool walk(struct vcpu *v, struct phys *phys, gla_t gla, enum access access, bool user,
           struct walk *w, u32 *pferr);
 
 // The same without side effects and without permission checks, for debuggers and translators'
 // prefetch: true if present.
 bool walk_probe(struct vcpu *v, struct phys *phys, gla_t gla, struct walk *w);
+
+// Whether a present translation permits the access (SDM 4.6, with CR0.WP).
+bool walk_allows(const struct vcpu *v, const struct walk *w, enum access access, bool user);
+
+// Reads the four PAE page-directory-pointer entries that CR3 would load (SDM 4.4.1). False if a
+// present one has reserved bits set: the load of CR3 (or CR0, CR4) is then #GP(0).
+bool walk_pdptes(struct phys *phys, u32 cr3, u64 pdpte[4]);
 
 #endif

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tlb.h"
+
+#include <string.h>
+
+#define ASID_MAX 4095
+
+static void tlb_fill(struct vcpu *v, gla_t gla, const struct walk *w, bool user)
+{
+    struct phys *phys = v->mmu->phys;
+    const struct phys_page *p = phys_page(phys, w->gpa);
+    struct tlb_entry *e = tlb_slot(v, gla);
+    u32 tag = tlb_tag(v, gla, user);
+
+    if (!(p->flags & PHYS_READ))
+        return;
+    v->count.tlb_fills++;
+    if (w->page_size != PAGE_SIZE)
+        v->mmu->large[gla >> 27] |= BIT(gla >> 22 & 31);
+    e->rtag = tag;
+    e->xtag = w->nx ? 0 : tag;
+    e->wtag = 0;
+    if ((p->flags & (PHYS_WRITE | PHYS_CODE)) == PHYS_WRITE && w->dirty &&
+        walk_allows(v, w, ACC_WRITE, user))
+        e->wtag = tag;
+    e->addend = (uintptr_t)phys_frame_host(phys, p->frame) - (gla & PAGE_MASK);
+    e->gpa = w->gpa & ~(gpa_t)(PAGE_SIZE - 1);
+}
+
+bool tlb_translate(struct vcpu *v, gla_t gla, enum access access, bool user, gpa_t *gpa,
+                   u32 *pferr)
+{
+    struct walk w;
+
+    if (!walk(v, v->mmu->phys, gla, access, user, &w, pferr))
+        return false;
+    tlb_fill(v, gla, &w, user);
+    *gpa = w.gpa;
+    return true;
+}
+
+void tlb_flush(struct vcpu *v)
+{
+    struct mmu *mmu = v->mmu;
+
+    v->count.tlb_flushes++;
+    if (mmu->next_asid + 1 > ASID_MAX) {
+        memset(v->tlb, 0, sizeof(v->tlb));
+        mmu->next_asid = 1;
+    }
+    mmu->asid_super = mmu->next_asid++;
+    mmu->asid_user = mmu->next_asid++;
+    memset(mmu->large, 0, sizeof(mmu->large));
+    mmu_cpl_changed(v);
+}
+
+static void drop(struct tlb_entry *e)
+{
+    e->rtag = e->wtag = e->xtag = 0;
+}
+
+void tlb_flush_page(struct vcpu *v, gla_t gla)
+{
+    struct tlb_entry *e = tlb_slot(v, gla);
+
+    if (((e->rtag ^ gla) & PAGE_MASK) == 0)
+        drop(e);
+    // The guest may have replaced the large page by now, so the tables can't tell its size: the
+    // fills do. 4 MiB are as many pages as the TLB has slots: look at all of them.
+    if (mmu_large_at(v->mmu, gla)) {
+        for (e = v->tlb; e < v->tlb + TLB_SIZE; e++)
+            if ((e->rtag ^ gla) >> 22 == 0)
+                drop(e);
+    }
+}
+
+void tlb_protect(struct vcpu *v, gpa_t gpa)
+{
+    for (struct tlb_entry *e = v->tlb; e < v->tlb + TLB_SIZE; e++)
+        if (e->wtag && e->gpa == (gpa & ~(gpa_t)(PAGE_SIZE - 1)))
+            e->wtag = 0;
+}
