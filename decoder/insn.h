@@ -42,8 +42,9 @@ enum insn_flow {
     FLOW_FAR,    // far transfer, INT n, IRET, SYSENTER, SYSEXIT, HLT...: ends a block
 };
 
-// How it uses its explicit memory operand (ModRM or moffs).
-enum { MEM_NONE, MEM_READ = 1, MEM_WRITE = 2, MEM_RMW = 3, MEM_ADDRESS = 4 /* LEA, INVLPG, NOP, PREFETCH */ };
+// How it uses its explicit memory operand (ModRM or moffs). MEM_ADDRESS: it computes the address
+// and no more (LEA, INVLPG, NOP, PREFETCH).
+enum { MEM_NONE, MEM_READ = 1, MEM_WRITE = 2, MEM_RMW = 3, MEM_ADDRESS = 4 };
 
 // The one list of sensitive instructions: privileged ones, I/O, and the seventeen or so that
 // violate Popek and Goldberg's condition (Robin and Irvine, USENIX Security 2000).
@@ -82,14 +83,22 @@ enum { // insn.attr
     INSN_SSE = BIT(4),      // touches XMM registers or MXCSR
     INSN_STRING = BIT(5),   // MOVS CMPS STOS LODS SCAS INS OUTS
     INSN_STACK = BIT(6),    // implicit stack access
-    INSN_8BIT = BIT(7),     // its ModRM reg/rm register operands are byte registers
+    INSN_8BIT = BIT(7),     // its ModRM reg/rm register operands are byte registers: both. The forms
+                            // with one (MOVZX MOVSX Gv,Eb, CRC32 Gd,Eb) only have mem_size 1
     INSN_UD = BIT(8),       // undefined: raises #UD
-    INSN_STOP = BIT(9),     // ends a block although it falls through (changes of mode, CR writes, STI...)
+    // Ends a block although it falls through: what the code after it was translated under may have
+    // changed (CR writes, segment loads, STI, POPF, I/O...). Set with FLOW_FAR and INSN_UD too.
+    INSN_STOP = BIT(9),
 };
 
-// The instruction-set step that introduced a form, for -cpu: it is #UD on older models.
+// The instruction-set step that introduced a form, for -cpu: it is #UD on older models. Except
+// LZCNT and TZCNT: there the F3 is ignored, and they are BSR and BSF.
 enum insn_isa {
-    ISA_386, ISA_486, ISA_P5 /* CPUID RDTSC CMPXCHG8B RDMSR.. */, ISA_CMOV, ISA_MMX, ISA_P6 /* UD2, RDPMC, NOPL */,
+    ISA_386,
+    ISA_486,
+    ISA_P5, // CPUID RDTSC CMPXCHG8B RDMSR..
+    ISA_CMOV, ISA_MMX,
+    ISA_P6, // RDPMC, NOP Ev, PREFETCHh
     ISA_SEP, ISA_FXSR, ISA_SSE, ISA_SSE2, ISA_SSE3, ISA_SSSE3, ISA_SSE41, ISA_SSE42, ISA_POPCNT,
     ISA_MOVBE, ISA_AES, ISA_PCLMUL, ISA_RDRAND, ISA_RDSEED, ISA_ADX, ISA_LZCNT, ISA_TZCNT,
     ISA_COUNT
@@ -101,12 +110,13 @@ struct insn {
     u8 len;          // total length in bytes, 1..15
     u8 prefix;       // PFX_*
     u8 seg;          // effective segment of the memory operand (override or default), S_*
-    u8 opsize;       // 2 or 4: effective operand size
+    u8 opsize;       // 2 or 4: effective operand size. Forms whose general register operands have one
+                     // size whatever the prefixes say (MOVD, MOV CRn, ARPL...) have that
     u8 addrsize;     // 2 or 4: effective address size
     u8 pfx_len;      // bytes of legacy prefixes before the opcode
 
     // ModRM, split. For a memory operand base/index are register numbers or -1.
-    u8 modrm, mod, reg, rm;
+    u8 modrm, mod, reg, rm; // mod is 3 for MOV CRn and DRn, which ignore the encoded one
     bool has_mem;    // ModRM names memory, or the instruction has a moffs operand
     i8 base, index;  // 32-bit forms: R_*; 16-bit forms: R_EBX/R_EBP and R_ESI/R_EDI. -1: none
     u8 scale;        // 0..3: index << scale
