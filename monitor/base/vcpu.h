@@ -75,6 +75,16 @@ struct counters {
 #undef X
 };
 
+// The last exceptions delivered, oldest overwritten first, each with the state it met: what is
+// printed after a triple fault.
+struct fault_record {
+    u32 gpr[8];
+    u32 eip, eflags, cr0, cr2, cr3, error;
+    u16 cs, ss;
+    u8 vector, cpl;
+};
+#define FAULT_RECORDS 8
+
 #define ENGINE_AREA 2048 // bytes
 
 struct vcpu {
@@ -125,8 +135,11 @@ struct vcpu {
     int (*intr_ack)(void *pic); // the vector, after raising INTA; -1 if none after all
     void *pic;
     void (*ferr)(void *pic, bool level); // FERR# output, for CR0.NE = 0
+    bool ferr_level; // what ferr was last told (monitor/cpu/fpu.c)
 
     struct counters count;
+    struct fault_record recent[FAULT_RECORDS]; // [recent_count % FAULT_RECORDS] is the next
+    u32 recent_count;
 
     _Alignas(64) struct tlb_entry tlb[TLB_SIZE];
     _Alignas(64) u8 engine[ENGINE_AREA]; // private to the engine
@@ -135,6 +148,9 @@ struct vcpu {
 // Raises a guest fault from C code: records it and jumps to v->catcher, which must be set.
 // CR2 must have been set for X_PF. error is ignored for vectors that push none.
 _Noreturn void vcpu_raise(struct vcpu *v, u8 vector, u32 error);
+
+// Notes an exception (not an interrupt) in v->recent, before its delivery changes the state.
+void vcpu_record_fault(struct vcpu *v, u8 vector, u32 error);
 
 // Sets event bits; safe from any thread and from signal handlers. (The run loop's kick, which
 // also interrupts translated code, is machine_kick in monitor/run.)
