@@ -24,4 +24,9 @@ struct engine_ops {
 
 extern const struct engine_ops engine_interp, engine_bt;
 
+// engines.c: by name, NULL if there is none; the default for a NULL name.
+const struct engine_ops *engine_find(const char *name);
+// The i-th engine, or NULL past the end: for -accel help.
+const struct engine_ops *engine_at(unsigned i);
+
 #endif

@@ -19,8 +19,9 @@ struct machine_config {
     bool no_reboot;
     unsigned timeout_s;           // 0: none
     struct log *log;              // not owned
-    // Serial port 0 and the debug port. serial_in gives at most len bytes that are ready, without blocking;
-    // serial_fd (-1: none) becomes readable when there may be some. serial_out never loses bytes.
+    // Serial port 0 and the debug port. serial_in gives at most len bytes that are ready, without blocking; it is
+    // also called with len 0, when the guest takes nothing, so that the console sees its escapes. serial_fd (-1:
+    // none) is readable exactly while serial_in could make progress. serial_out never loses bytes.
     void *console;
     int serial_fd;
     size_t (*serial_in)(void *console, u8 *buf, size_t len);
@@ -36,12 +37,21 @@ void machine_destroy(struct machine *m);
 // status of the program; err->text is filled where there is something to say, else empty.
 int machine_run(struct machine *m, struct err *err);
 
-// From the console or a signal handler: ends machine_run with EXIT_OK.
+// From the console, another thread or a signal handler: ends machine_run with EXIT_OK.
 void machine_quit(struct machine *m);
+
+// ---- The rest is for the vCPU thread: from within serial_in, or before and after machine_run.
 // ACPI power button.
 void machine_power_button(struct machine *m);
+// Resets the machine, as its reset button would.
+void machine_reset(struct machine *m);
+// Stops and resumes the guest and its clock (not the console).
+void machine_pause(struct machine *m, bool pause);
+// Prints the CPU's state and the last exceptions, as after a triple fault.
+void machine_print_state(struct machine *m, FILE *f);
 
-// `info WHAT` (registers, pic, pci, mtree, irq, tlb, stats); false if there is no such page.
+// `info WHAT` (registers, faults, tlb, stats, and the board's pic, pci, mtree, irq...); false if there is no
+// such page.
 bool machine_info(struct machine *m, const char *what, FILE *f);
 void machine_print_stats(struct machine *m, FILE *f);
 

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The run loop: enter the engine, see why it came back, serve that, enter it again. Every device runs here, on
+// the vCPU thread, between two guest instructions.
+#include "machine_impl.h"
+
+#include <sys/prctl.h>
+#include <x86intrin.h>
+
+// What ends a sleep. Interrupts come from devices, which run on this thread, after a kick or at a deadline.
+#define WAKE (EV_KICK | EV_STOP)
+
+static u64 host_deadline(struct machine *m)
+{
+    u64 deadline = m->paused_at ? UINT64_MAX : board_deadline(m->board);
+
+    return deadline == UINT64_MAX ? IO_NEVER : deadline + m->time_lost;
+}
+
+// Gives the serial port what the console has, as far as the port takes it.
+static void pump_serial(struct machine *m)
+{
+    u8 buf[256];
+    size_t room, got;
+
+    if (!m->config.serial_in)
+        return;
+    do {
+        room = m->paused_at ? 0 : board_serial_room(m->board, 0);
+        got = m->config.serial_in(m->config.console, buf, MIN(room, sizeof(buf)));
+        if (got)
+            CHECK(board_serial_in(m->board, 0, buf, got) == got);
+    } while (got);
+    m->input_waits = room == 0;
+}
+
+// Runs what the event word and the clock ask for. *limit: the time limit was met.
+static void serve_events(struct machine *m, bool *limit)
+{
+    u32 pending = 0;
+
+    if (__atomic_load_n(&m->v->event, __ATOMIC_SEQ_CST) & EV_KICK) {
+        // The event first: what is posted from here on posts it again.
+        __atomic_and_fetch(&m->v->event, ~(u32)EV_KICK, __ATOMIC_SEQ_CST);
+        pending = io_take(&m->io);
+    }
+    if (!m->paused_at)
+        board_poll(m->board);
+    if (pending & IO_SERIAL || m->input_waits)
+        pump_serial(m);
+    if (pending & IO_SERIAL)
+        io_listen(&m->io);
+    if (pending & IO_LIMIT)
+        *limit = true;
+    io_arm(&m->io, host_deadline(m));
+}
+
+static void sleep_halted(struct machine *m)
+{
+    if (cpu_interruptible(m->v))
+        return;
+    m->sleeps++;
+    io_sleep(&m->io, host_deadline(m), &m->v->event, WAKE);
+}
+
+static void say_triple_fault(struct machine *m)
+{
+    fprintf(stderr, "ring3: the guest triple-faulted\n");
+    machine_print_state(m, stderr);
+    fflush(stderr);
+}
+
+// Restarts the guest; false, with the exit status in *status, if the run is over instead.
+static bool restart(struct machine *m, const char *why, int *status, struct err *err)
+{
+    if (m->config.no_reboot) {
+        err_set(err, EXIT_TRIPLE_FAULT, "%s, and -no-reboot is given", why);
+        *status = EXIT_TRIPLE_FAULT;
+        return false;
+    }
+    m->resets++;
+    if (machine_load(m, err))
+        return true;
+    *status = err->status;
+    return false;
+}
+
+// Serves EV_STOP; false, with the exit status in *status, if the run is over.
+static bool serve_requests(struct machine *m, int *status, struct err *err)
+{
+    u32 requests;
+
+    if (!(__atomic_load_n(&m->v->event, __ATOMIC_SEQ_CST) & EV_STOP))
+        return true;
+    __atomic_and_fetch(&m->v->event, ~(u32)EV_STOP, __ATOMIC_SEQ_CST);
+    requests = __atomic_exchange_n(&m->requests, 0, __ATOMIC_SEQ_CST);
+    if (requests & REQ_DEBUG_EXIT) {
+        *status = (int)((m->debug_value << 1 | 1) & 0xff);
+        return false;
+    }
+    if (requests & (REQ_POWER_OFF | REQ_QUIT)) {
+        *status = EXIT_OK;
+        return false;
+    }
+    return !(requests & REQ_RESET) || restart(m, "the guest reset the machine", status, err);
+}
+
+int machine_run(struct machine *m, struct err *err)
+{
+    bool limit = false;
+    int status = EXIT_OK;
+
+    err->text[0] = '\0';
+    prctl(PR_SET_TIMERSLACK, 1ul);
+    serve_events(m, &limit);
+    while (!limit) {
+        enum cpu_exit exit = m->paused_at ? CPU_HALTED : m->ops->run(m->engine);
+
+        m->exits++;
+        switch (exit) {
+        case CPU_RAN:
+            break;
+        case CPU_HALTED:
+            if (m->paused_at)
+                io_sleep(&m->io, IO_NEVER, &m->v->event, WAKE);
+            else
+                sleep_halted(m);
+            break;
+        case CPU_TRIPLE_FAULT:
+            say_triple_fault(m);
+            if (!restart(m, "the guest triple-faulted", &status, err))
+                return status;
+            break;
+        }
+        serve_events(m, &limit);
+        if (!serve_requests(m, &status, err))
+            return status;
+    }
+    err_set(err, EXIT_TIMEOUT, "the time limit of %u s (-timeout) is over", m->config.timeout_s);
+    return EXIT_TIMEOUT;
+}
+
+void machine_power_button(struct machine *m)
+{
+    board_power_button(m->board);
+}
+
+void machine_reset(struct machine *m)
+{
+    __atomic_or_fetch(&m->requests, REQ_RESET, __ATOMIC_SEQ_CST);
+    vcpu_post(m->v, EV_STOP);
+}
+
+void machine_pause(struct machine *m, bool pause)
+{
+    if (pause && !m->paused_at) {
+        m->paused_at = io_now();
+        m->paused_tsc = __rdtsc();
+        vcpu_post(m->v, EV_KICK); // out of guest code, even if the console was asked in the middle of it
+    } else if (!pause && m->paused_at) {
+        m->time_lost += io_now() - m->paused_at;
+        m->v->tsc_offset -= __rdtsc() - m->paused_tsc;
+        m->paused_at = 0;
+        vcpu_post(m->v, EV_KICK);
+    }
+}
