@@ -90,6 +90,8 @@ static inline unsigned fpu_reg_at(const u8 *fx, unsigned n)
 }
 
 // ---- fpu_image.c: pure functions on images.
+// Sets FSW.TOP, with every physical register keeping its contents (the image is in the stack's order).
+void fpu_set_top(u8 *fx, unsigned top);
 // The x87 part after FNINIT; registers' contents stay.
 void fpu_init(u8 *fx);
 // Recomputes FSW.ES and FSW.B (invariant 1).

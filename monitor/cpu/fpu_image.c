@@ -2,8 +2,23 @@
 // Conversions between the images that FXSAVE, FNSAVE and FNSTENV make of the same state.
 #include "fpu.h"
 
+void fpu_set_top(u8 *fx, unsigned top)
+{
+    unsigned up = (top - fpu_top(fx)) & 7;
+
+    if (up) {
+        u8 st[128];
+
+        memcpy(st, fx + FX_ST, sizeof(st));
+        for (unsigned i = 0; i < 8; i++)
+            memcpy(fx + FX_ST + 16 * i, st + 16 * ((i + up) & 7), 16);
+    }
+    fx_put16(fx, FX_FSW, (fx_get16(fx, FX_FSW) & ~(7u << FSW_TOP_SHIFT)) | top << FSW_TOP_SHIFT);
+}
+
 void fpu_init(u8 *fx)
 {
+    fpu_set_top(fx, 0);
     memset(fx, 0, FX_MXCSR);
     fx_put16(fx, FX_FCW, 0x37f);
 }
@@ -119,6 +134,7 @@ void fpu_env_load(u8 *fx, unsigned format, const u8 *env)
         if (format & FPU_ENV_32)
             fop = slot4 >> 16 & FOP_BITS;
     }
+    fpu_set_top(fx, get(env, format, 1) >> FSW_TOP_SHIFT & 7);
     memset(fx, 0, FX_MXCSR);
     fx_put16(fx, FX_FCW, (get(env, format, 0) & FCW_BITS) | FCW_ONE);
     fx_put16(fx, FX_FSW, get(env, format, 1));

@@ -28,16 +28,7 @@ static bool available(struct vcpu *v, const struct insn *insn, bool xmm, bool mm
 // ---- Registers. An MMX instruction leaves the x87 stack with TOP = 0 and every register valid.
 static void mmx_enter(u8 *fx)
 {
-    unsigned top = fpu_top(fx);
-
-    if (top) {
-        u8 st[128];
-
-        memcpy(st, fx + FX_ST, sizeof(st));
-        for (unsigned n = 0; n < 8; n++)
-            memcpy(fx + FX_ST + 16 * n, st + 16 * ((n - top) & 7), 16);
-        fx_put16(fx, FX_FSW, fx_get16(fx, FX_FSW) & ~(7u << FSW_TOP_SHIFT));
-    }
+    fpu_set_top(fx, 0);
     fx[FX_FTW] = 0xff;
 }
 
