@@ -13,11 +13,12 @@
 #define DF 0x400
 #define OF 0x800
 #define ARITH (CF | PF | AF | ZF | SF | OF)
+#define LOGIC (CF | PF | ZF | SF | OF) // what AND, OR, XOR and TEST define
 
 // The page-fault area: one writable page, directly below one that is not there. The environments
 // `kernel`, `user`, `pae` and `seg` and the native program have it; `flat` has no paging.
-#define EDGE 0x7ff000 // the writable page
-#define HOLE 0x800000 // the page that is not there
+    .set EDGE, 0x7ff000 // the writable page
+    .set HOLE, 0x800000 // the page that is not there
 
 // ---- Folding state into a hash
 
@@ -35,7 +36,7 @@
 
 // Selects the flags that mix and regs look at: those the instruction under test defines. DF always counts.
 .macro flags mask
-    movl $(\mask) | DF, h_mask
+    movl $(\mask | DF), h_mask
 .endm
 
 // ---- Output. Text must be the same in every environment.
