@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The translator: guest bytes in, host code out. It sees bytes and mode bits, never page tables or guest state.
+#ifndef RING3_BT_BT_H
+#define RING3_BT_BT_H
+
+#include "cache/block.h"
+#include "cache/space.h"
+#include "decoder/insn.h"
+#include "emit.h"
+#include "stubs.h"
+
+// The mode bits a block is translated under. Code is 32-bit with a flat CS and a flat 32-bit SS;
+// every other mode is the interpreter's.
+enum {
+    MODE_USER = BIT(0),     // CPL 3
+    MODE_DS_FLAT = BIT(1),
+    MODE_ES_FLAT = BIT(2),
+    MODE_NO_FPU = BIT(3),   // CR0.EM or CR0.TS: x87 and SIMD instructions go to the emulator
+    MODE_NO_SSE = BIT(4),   // CR4.OSFXSR clear
+    MODE_DF = BIT(5),       // EFLAGS.DF set
+    MODE_TSC = BIT(6),      // RDTSC does not fault
+};
+
+// What is known of one guest instruction, from the faults it took: kept per code page by the engine.
+enum {
+    HINT_WRAP = BIT(0),     // its address sum wraps: compute it in 32 bits first
+    HINT_CHECKED = BIT(1),  // its accesses keep missing the window: use the software TLB
+    HINT_EMULATE = BIT(2),
+};
+
+// -bt options: every optimisation has its switch.
+#define BT_OPTION_LIST(X)                                                                    \
+    X(chain, true, "patch direct branches to their targets")                                 \
+    X(direct, false, "access memory through the window (off: always the software TLB)")       \
+    X(returns, true, "guest calls and returns are host calls and returns")                   \
+    X(esp, true, "merge adjustments of ESP within a block")                                  \
+    X(lahf, true, "save flags with LAHF rather than PUSHF")                                  \
+    X(sensitive, true, "sensitive and string instructions inline where that pays")             \
+    X(loops, true, "branch inside a block without leaving it")
+
+struct bt_options {
+#define X(id, def, help) bool id;
+    BT_OPTION_LIST(X)
+#undef X
+    u32 cache_size;   // bytes
+    u32 block_insns;  // longest block
+    u32 flush_every;  // tests: empty the cache every so many exits; 0: never
+};
+
+struct bt {
+    struct bt_options opt;
+    struct bt_stubs stubs;
+    struct spaces *spaces;
+    u32 isa;          // bit per enum insn_isa the guest's CPU has
+};
+
+#define BT_MAX_INSNS 64
+#define BT_MAX_CODE 32768 // bytes of host code of one block, at most
+#define BT_STALE_LEN 11    // bytes of the stub at the end of every block
+
+struct bt_request {
+    const u8 *bytes;      // guest code from eip to the end of its page, at most
+    u32 avail;
+    u32 eip;
+    u32 mode;             // MODE_*
+    const u8 *hints;      // HINT_* per byte of guest code, or NULL
+};
+
+struct bt_code {
+    struct block block;   // eip, mode, host, entry, lengths and counts filled
+    struct block_insn insn[BT_MAX_INSNS + 1];
+    u32 ret_point[BT_MAX_INSNS];
+};
+
+// Translates one block into e, which has room for BT_MAX_CODE bytes. False if slots ran out: empty the cache
+// and try again. An instruction that crosses the end of the bytes is left to the emulator.
+bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *rq,
+                  struct bt_code *out);
+
+// Overwrites an invalidated block's entry and return points, through the writable view, so that control that still
+// comes there looks its target up anew.
+struct arena;
+void bt_block_kill(const struct bt *bt, struct arena *a, const struct blocks *b,
+                   const struct block *block);
+// Patches the rel32 at host address `patch` to go to `target`.
+void bt_patch_rel32(struct arena *a, u32 patch, u32 target);
+
+#endif

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Control flow: exits, links, calls and returns (cache/space.h says how targets are found).
+//
+// A guest call pushes its return address on the guest's stack and is a host CALL; the guest's RET loads the address into
+// r8d and is a host RET; the return point compares r8d with the address it stands for. A mismatch (the guest switched
+// stacks, or changed its return address) looks r8d up.
+#include "trans.h"
+
+#include "cache/arena.h"
+
+#include <string.h>
+
+#define JUMP_OFF ((i32)offsetof(struct space_table, jump))
+#define SLOT_OFF ((i32)offsetof(struct space_table, slot))
+
+void flush_delta(struct trans *t)
+{
+    if (t->delta)
+        emit_lea(t->e, H_ESP, H_ESP, -1, 0, t->delta);
+    t->delta = 0;
+}
+
+void flow_check_target(struct trans *t, u32 eip, bool flags_dead)
+{
+    struct emit *e = t->e;
+    u8 *equal;
+
+    if (flags_dead) {
+        emit_alu_ri(e, 7, H_R8, eip);                        // cmp r8d, eip
+        emit_jcc(e, CC_NE, t->bt->stubs.lookup);
+        return;
+    }
+    emit_mov64_rr(e, H_R9, H_RCX);
+    emit_lea(e, H_RCX, H_R8, -1, 0, -eip);
+    equal = emit_short(e, 0xe3);                             // jrcxz
+    emit_mov64_rr(e, H_RCX, H_R9);
+    emit_jmp(e, t->bt->stubs.lookup);
+    emit_land(e, equal);
+    emit_mov64_rr(e, H_RCX, H_R9);
+}
+
+static bool same_page(const struct trans *t, u32 target)
+{
+    return (target ^ t->rq->eip) < PAGE_SIZE && t->bt->opt.chain;
+}
+
+// The host operand of the slot for target, which also must be in r8d when control goes there.
+static struct hmem slot_operand(struct trans *t, u32 target)
+{
+    u32 slot = slot_for(t->bt->spaces, target, t->rq->mode);
+
+    if (slot == SLOT_NONE) {
+        t->full = true;
+        slot = 0;
+    }
+    emit_mov_ri(t->e, H_R8, target);
+    return (struct hmem){ H_TABLE, -1, 0, SLOT_OFF + 8 * (i32)slot };
+}
+
+static void add_tail_exit(struct trans *t, u32 target)
+{
+    CHECK(t->tails < MAX_TAILS);
+    t->tail[t->tails++] = (struct tail){
+        .kind = TAIL_EXIT, .target = target, .patch = emit_here(t->e) - 4,
+    };
+}
+
+// Emits `opcode rel32` (with an optional 0F) to a tail that links or looks up.
+static void exit_through_tail(struct trans *t, int escape, u8 opcode, u32 target)
+{
+    if (escape >= 0)
+        emit8(t->e, escape);
+    emit8(t->e, opcode);
+    emit32(t->e, 0);
+    add_tail_exit(t, target);
+}
+
+void flow_goto(struct trans *t, u32 target)
+{
+    flush_delta(t);
+    if (same_page(t, target)) {
+        exit_through_tail(t, -1, 0xe9, target);
+    } else {
+        struct hmem slot = slot_operand(t, target);
+
+        emit_rm(t->e, 0, 0xff, 4, &slot);
+    }
+}
+
+// The instruction of this block at eip, if control may go straight to it now.
+static int inner_target(const struct trans *t, u32 target)
+{
+    if (!t->bt->opt.loops)
+        return -1;
+    for (unsigned i = 0; i <= t->cur; i++)
+        if (trans_eip(t, i) == target && t->delta_at[i] == 0)
+            return i;
+    return -1;
+}
+
+static void translate_jcc(struct trans *t, const struct insn *insn)
+{
+    u32 target = insn_target(insn, trans_eip(t, t->cur));
+    struct emit *e = t->e;
+    int inner;
+
+    flush_delta(t);
+    inner = inner_target(t, target);
+    if (insn->op >= OP1(0xe0) && insn->op <= OP1(0xe3)) {
+        u8 *fall[2], *taken = NULL;
+        int falls = 0;
+
+        if (insn->op == OP1(0xe3)) {                         // jecxz
+            taken = emit_short(e, 0xe3);
+            fall[falls++] = emit_short(e, 0xeb);
+            emit_land(e, taken);
+        } else {
+            emit_lea(e, H_RCX, H_RCX, -1, 0, -1);
+            fall[falls++] = emit_short(e, 0xe3);             // count is 0: no loop
+            if (insn->op == OP1(0xe0))
+                fall[falls++] = emit_short(e, 0x74);         // loopne stops at ZF
+            else if (insn->op == OP1(0xe1))
+                fall[falls++] = emit_short(e, 0x75);
+        }
+        if (inner >= 0)
+            emit_jmp(e, t->host[inner]);
+        else
+            flow_goto(t, target);
+        while (falls > 0)
+            emit_land(e, fall[--falls]);
+        return;
+    }
+    if (inner >= 0)
+        emit_jcc(e, insn->op & 15, t->host[inner]);
+    else
+        exit_through_tail(t, 0x0f, 0x80 | (insn->op & 15), target);
+}
+
+static void push_return(struct trans *t, const struct insn *insn)
+{
+    struct hmem m = stack_operand(t, -4, 4, MEMACC_WRITE);
+
+    emit_rm(t->e, 0, 0xc7, 0, &m);
+    emit32(t->e, trans_eip(t, t->cur) + insn->len);
+    t->delta -= 4;
+    flush_delta(t);
+}
+
+static void return_point(struct trans *t, const struct insn *insn)
+{
+    if (!t->bt->opt.returns)
+        return;
+    t->out->ret_point[t->out->block.ret_count++] = emit_here(t->e);
+    flow_check_target(t, trans_eip(t, t->cur) + insn->len, t->flags_dead[t->cur + 1]);
+}
+
+static void translate_call(struct trans *t, const struct insn *insn)
+{
+    u32 target = insn_target(insn, trans_eip(t, t->cur));
+
+    push_return(t, insn);
+    if (!t->bt->opt.returns) {
+        flow_goto(t, target);
+        t->ended = true;
+        return;
+    }
+    if (same_page(t, target)) {
+        exit_through_tail(t, -1, 0xe8, target);
+    } else {
+        struct hmem slot = slot_operand(t, target);
+
+        emit_rm(t->e, 0, 0xff, 2, &slot);
+    }
+    return_point(t, insn);
+}
+
+// Leaves for the guest address in r8d through the jump table.
+static void jump_r8(struct trans *t, bool call)
+{
+    struct emit *e = t->e;
+
+    emit_rr(e, 0, OP0F(0xb7), H_R9, H_R8);                    // movzx r9d, r8w
+    emit_rm(e, 0, 0x8b, H_R9, &(struct hmem){ H_TABLE, H_R9, 2, JUMP_OFF });
+    emit_rr(e, 0, 0xff, call ? 2 : 4, H_R9);
+}
+
+static void load_target(struct trans *t, const struct insn *insn)
+{
+    if (insn->has_mem) {
+        struct hmem m = mem_operand(t, insn, 4, MEMACC_READ);
+
+        emit_rm(t->e, 0, 0x8b, H_R8, &m);
+    } else if (insn->rm == R_ESP) {
+        emit_lea(t->e, H_R8, H_ESP, -1, 0, t->delta);
+    } else {
+        emit_mov_rr(t->e, H_R8, insn->rm);
+    }
+}
+
+void flow_translate(struct trans *t, const struct insn *insn)
+{
+    struct emit *e = t->e;
+
+    if (insn->opsize == 2 || (insn->op >= OP1(0xe0) && insn->op <= OP1(0xe3) && insn->addrsize == 2)) {
+        emit_emulate(t, insn);
+        t->ended = true;
+        return;
+    }
+    switch (insn->flow) {
+    case FLOW_JCC:
+        translate_jcc(t, insn);
+        break;
+    case FLOW_JMP: {
+        u32 target = insn_target(insn, trans_eip(t, t->cur));
+        int inner;
+
+        flush_delta(t);
+        inner = inner_target(t, target);
+        if (inner >= 0)
+            emit_jmp(e, t->host[inner]);
+        else
+            flow_goto(t, target);
+        t->ended = true;
+        break;
+    }
+    case FLOW_CALL:
+        translate_call(t, insn);
+        break;
+    case FLOW_RET: {
+        struct hmem m = stack_operand(t, 0, 4, MEMACC_READ);
+
+        emit_rm(e, 0, 0x8b, H_R8, &m);
+        t->delta += 4 + (insn->op == OP1(0xc2) ? (u16)insn->imm : 0);
+        flush_delta(t);
+        if (t->bt->opt.returns)
+            emit8(e, 0xc3);
+        else
+            jump_r8(t, false);
+        t->ended = true;
+        break;
+    }
+    case FLOW_IJMP:
+        load_target(t, insn);
+        flush_delta(t);
+        jump_r8(t, false);
+        t->ended = true;
+        break;
+    case FLOW_ICALL:
+        load_target(t, insn);
+        emit_store(e, H_VCPU, FRAME_OFF(tmp), H_R8);
+        push_return(t, insn);
+        emit_load(e, H_R8, H_VCPU, FRAME_OFF(tmp));
+        jump_r8(t, t->bt->opt.returns);
+        if (t->bt->opt.returns)
+            return_point(t, insn);
+        else
+            t->ended = true;
+        break;
+    default:
+        emit_emulate(t, insn);
+        t->ended = true;
+    }
+}
+
+static void tail_memory(struct trans *t, const struct tail *tail)
+{
+    struct emit *e = t->e;
+    const struct insn *insn = &t->insn[tail->insn];
+    struct bt_site site = {
+        .eip = trans_eip(t, tail->insn), .delta = tail->delta,
+        .delta_next = t->delta_at[tail->insn + 1], .retry = tail->retry,
+        .next = tail->insn + 1u < t->count ? t->host[tail->insn + 1] : 0, .len = insn->len, .size = tail->size,
+        .access = tail->access,
+    };
+
+    if (tail->target) // flags were saved
+        bt_restore_flags(&t->bt->stubs, e);
+    emit_call(e, t->bt->stubs.memory);
+    emit_bytes(e, &site, sizeof(site));
+}
+
+static void tail_exit(struct trans *t, const struct tail *tail)
+{
+    struct emit *e = t->e;
+    struct bt_link link = { .target = tail->target, .patch = tail->patch };
+
+    if (same_page(t, tail->target)) {
+        emit_call(e, t->bt->stubs.link);
+        emit_bytes(e, &link, sizeof(link));
+    } else {
+        struct hmem slot = slot_operand(t, tail->target);
+
+        emit_rm(e, 0, 0xff, 4, &slot);
+    }
+}
+
+void flow_tails(struct trans *t)
+{
+    for (unsigned i = 0; i < t->tails; i++) {
+        struct tail *tail = &t->tail[i];
+        u32 here = emit_here(t->e), rel = here - (tail->patch + 4);
+        u8 *at = t->e->start + (tail->patch - (u32)t->e->rx);
+
+        if (at + 4 <= t->e->end)
+            memcpy(at, &rel, 4);
+        if (tail->kind == TAIL_MEMORY)
+            tail_memory(t, tail);
+        else
+            tail_exit(t, tail);
+    }
+}
+
+void bt_patch_rel32(struct arena *a, u32 patch, u32 target)
+{
+    u32 rel = target - (patch + 4);
+
+    memcpy(arena_rw(a, (u8 *)(u64)patch), &rel, 4);
+}
+
+static void write_jmp(struct arena *a, u32 at, u32 target)
+{
+    *arena_rw(a, (u8 *)(u64)at) = 0xe9;
+    bt_patch_rel32(a, at + 1, target);
+}
+
+void bt_block_kill(const struct bt *bt, struct arena *a, const struct blocks *b,
+                   const struct block *block)
+{
+    // The stale stub: the last bytes of every block load r8d with its eip and look it up.
+    write_jmp(a, block->entry, block->host + block->host_len - BT_STALE_LEN);
+    for (u32 i = 0; i < block->ret_count; i++)
+        write_jmp(a, b->ret_point[block->ret_first + i], bt->stubs.lookup);
+}

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Instructions that are copied nearly as they are ("identical translation"): the opcode stays, ESP becomes r13, and a memory
+// operand becomes one of memory.c's.
+#include "trans.h"
+
+#include "simd_forms.h"
+
+// A byte register operand 4-7 is AH-BH only without a REX prefix, and every memory operand of ours has one. The byte travels
+// through the red zone below RSP, which signal frames (on their own stack) leave alone.
+static const struct hmem red_zone = { H_RSP, -1, 0, -8 };
+
+static unsigned form_of(const struct insn *insn)
+{
+    unsigned form = 0;
+
+    if (insn->prefix & PFX_LOCK)
+        form |= E_LOCK;
+    if (insn->opsize == 2 && !(insn->attr & INSN_8BIT))
+        form |= E_66;
+    return form;
+}
+
+static void emit_imm(struct trans *t, const struct insn *insn)
+{
+    emit_bytes(t->e, &insn->imm, insn->imm_len);
+}
+
+enum reg_role { REG_GPR, REG_EXT, REG_OTHER };
+
+// op with a ModRM byte, general registers.
+static bool copy_modrm(struct trans *t, const struct insn *insn, unsigned op, enum reg_role role)
+{
+    struct emit *e = t->e;
+    unsigned form = form_of(insn);
+    bool byte = insn->attr & INSN_8BIT;
+    bool reg8 = byte && role == REG_GPR; // reg is a byte register
+    unsigned reg = role == REG_GPR && !byte ? host_gpr(insn->reg) : insn->reg;
+    enum mem_access access = insn->mem & MEM_WRITE ? MEMACC_WRITE : MEMACC_READ;
+    struct hmem m;
+
+    if (!insn->has_mem) {
+        unsigned rm = byte ? insn->rm : host_gpr(insn->rm);
+
+        emit_rr(e, form, op, reg, rm);
+        emit_imm(t, insn);
+        return true;
+    }
+    if (!insn->mem_size || insn->mem_size > 16)
+        return false;
+    if (reg8 && insn->reg >= 4) {
+        // AH-BH: 88, 84 and the ALU forms 0-3 of each row only.
+        bool to_reg = (op & 3) == 2;
+
+        if (op >= 0x100 || op == OP1(0x86))
+            return false;
+        m = mem_operand(t, insn, 1, access);
+        if (to_reg) {
+            emit_rm(e, 0, OP0F(0xb6), H_R9, &m);              // movzx r9d, byte [m]
+            emit_rm(e, 0, 0x88, H_R9, &red_zone);
+            emit_rm(e, 0, op, insn->reg, &red_zone);
+        } else {
+            emit_rm(e, 0, 0x88, insn->reg, &red_zone);
+            emit_rm(e, 0, OP0F(0xb6), H_R9, &red_zone);
+            emit_rm(e, form, op, H_R9, &m);
+        }
+        return true;
+    }
+    m = mem_operand(t, insn, insn->mem_size, access);
+    // RSP, RBP, RSI, RDI as byte registers cannot be meant here: reg < 4.
+    emit_rm(e, form, op, reg, &m);
+    emit_imm(t, insn);
+    return true;
+}
+
+static bool copy_bytes(struct trans *t, const struct insn *insn)
+{
+    if (form_of(insn) & E_66)
+        emit8(t->e, 0x66);
+    if (insn->op >> 8)
+        emit8(t->e, 0x0f);
+    emit8(t->e, insn->op);
+    if (insn->attr & INSN_MODRM)
+        emit8(t->e, insn->modrm);
+    emit_imm(t, insn);
+    return true;
+}
+
+// MOVZX, MOVSX: rm is a byte or word, reg a full register.
+static bool extend(struct trans *t, const struct insn *insn)
+{
+    unsigned form = insn->opsize == 2 ? E_66 : 0;
+    bool byte = !(insn->op & 1);
+
+    if (insn->has_mem) {
+        struct hmem m = mem_operand(t, insn, byte ? 1 : 2, MEMACC_READ);
+
+        emit_rm(t->e, form, insn->op, host_gpr(insn->reg), &m);
+        return true;
+    }
+    if (byte && insn->rm >= 4 && insn->reg == R_ESP)
+        return false;
+    emit_rr(t->e, form, insn->op, host_gpr(insn->reg), byte ? insn->rm : host_gpr(insn->rm));
+    return true;
+}
+
+static bool translate_lea(struct trans *t, const struct insn *insn)
+{
+    if (!insn->has_mem)
+        return false;
+    if (insn->opsize == 2) {
+        emit_ea(t, insn, H_R8);
+        emit_rr(t->e, E_66, 0x8b, host_gpr(insn->reg), H_R8);
+    } else if (insn->reg == R_ESP && insn->base == R_ESP && insn->index < 0 &&
+               insn->addrsize == 4 && t->bt->opt.esp) {
+        t->delta += insn->disp;
+    } else if (insn->reg == R_ESP) {
+        emit_ea(t, insn, H_R8);
+        emit_mov_rr(t->e, H_ESP, H_R8);
+        t->delta = 0;
+    } else {
+        emit_ea(t, insn, insn->reg);
+    }
+    return true;
+}
+
+static bool x87(struct trans *t, const struct insn *insn)
+{
+    unsigned ext = insn->reg;
+
+    if (!insn->has_mem) {
+        emit8(t->e, insn->op);
+        emit8(t->e, insn->modrm);
+        return true;
+    }
+    // FLDENV, FNSTENV, FRSTOR, FNSAVE have formats that depend on the mode, and pointers that do on us.
+    if (((insn->op == OP1(0xd9) || insn->op == OP1(0xdd)) && (ext == 4 || ext == 6)) ||
+        !insn->mem_size || insn->opsize == 2)
+        return false;
+    return copy_modrm(t, insn, insn->op, REG_EXT);
+}
+
+static bool simd(struct trans *t, const struct insn *insn)
+{
+    struct emit *e = t->e;
+    unsigned form = 0, roles;
+
+    if (t->rq->mode & MODE_NO_FPU || (insn->attr & INSN_SSE && t->rq->mode & MODE_NO_SSE))
+        return false;
+    roles = simd_roles(insn);
+    if (roles & SIMD_EMULATE)
+        return false;
+    if ((roles & SIMD_REG_GPR && insn->reg == R_ESP) ||
+        (roles & SIMD_RM_GPR && !insn->has_mem && insn->rm == R_ESP))
+        return false;
+    if (insn->prefix & PFX_66)
+        form |= E_66;
+    if (insn->prefix & PFX_REPNE)
+        form |= E_F2;
+    else if (insn->prefix & PFX_REP)
+        form |= E_F3;
+    if (insn->has_mem) {
+        enum mem_access access = insn->mem & MEM_WRITE ? MEMACC_WRITE : MEMACC_READ;
+        struct hmem m;
+
+        if (!insn->mem_size)
+            return false;
+        m = mem_operand(t, insn, insn->mem_size, access);
+        emit_rm(e, form, insn->op, insn->reg, &m);
+    } else {
+        emit_rr(e, form, insn->op, insn->reg, insn->rm);
+    }
+    emit_imm(t, insn);
+    return true;
+}
+
+static bool map_1(struct trans *t, const struct insn *insn)
+{
+    u8 op = insn->op;
+
+    if (op < 0x40 && (op & 7) < 4)
+        return copy_modrm(t, insn, op, REG_GPR);
+    if (op < 0x40 && (op & 7) < 6)
+        return copy_bytes(t, insn);
+    switch (op) {
+    case 0x40 ... 0x4f: // INC/DEC r: the one-byte forms are REX prefixes in 64-bit mode
+        emit_rr(t->e, form_of(insn), 0xff, op >= 0x48, host_gpr(op & 7));
+        return true;
+    case 0x69: case 0x6b: case 0x84 ... 0x8b:
+        return copy_modrm(t, insn, op, REG_GPR);
+    case 0x80: case 0x81: case 0x83: case 0xc0: case 0xc1: case 0xd0 ... 0xd3:
+        return copy_modrm(t, insn, op, REG_EXT);
+    case 0x82:
+        return copy_modrm(t, insn, 0x80, REG_EXT);
+    case 0x8d:
+        return translate_lea(t, insn);
+    case 0x90:
+        if (insn->prefix & PFX_REP)
+            emit8(t->e, 0xf3), emit8(t->e, 0x90); // pause
+        return true;
+    case 0x91 ... 0x97:
+        emit_rr(t->e, form_of(insn), 0x87, H_RAX, host_gpr(op & 7));
+        return true;
+    case 0x98: case 0x99: case 0xa8: case 0xa9: case 0xb0 ... 0xb7: case 0xf5: case 0xf8: case 0xf9:
+        return copy_bytes(t, insn);
+    case 0x9e: case 0x9f:
+        return t->bt->stubs.lahf && copy_bytes(t, insn);
+    case 0xb8 ... 0xbf:
+        if (insn->opsize == 2) {
+            emit_rr(t->e, E_66, 0xc7, 0, host_gpr(op & 7));
+            emit16(t->e, insn->imm);
+        } else {
+            emit_mov_ri(t->e, host_gpr(op & 7), insn->imm);
+        }
+        return true;
+    case 0xa0 ... 0xa3: { // MOV with an absolute offset: as 8A/8B/88/89 (67 with these stalls decoders)
+        static const u8 same[4] = { 0x8a, 0x8b, 0x88, 0x89 };
+        struct hmem m = mem_operand(t, insn, insn->mem_size, op & 2 ? MEMACC_WRITE : MEMACC_READ);
+
+        emit_rm(t->e, op & 1 && insn->opsize == 2 ? E_66 : 0, same[op & 3], H_RAX, &m);
+        return true;
+    }
+    case 0xc6: case 0xc7: case 0xf6: case 0xf7: case 0xfe:
+        return copy_modrm(t, insn, op, REG_EXT);
+    case 0xff:
+        return insn->reg < 2 && copy_modrm(t, insn, op, REG_EXT);
+    case 0x9b:
+        if (t->rq->mode & MODE_NO_FPU)
+            return false;
+        return copy_bytes(t, insn);
+    case 0xd8 ... 0xdf:
+        return !(t->rq->mode & MODE_NO_FPU) && x87(t, insn);
+    }
+    return false;
+}
+
+static bool map_0f(struct trans *t, const struct insn *insn)
+{
+    u8 op = insn->op;
+
+    if (insn->attr & (INSN_MMX | INSN_SSE))
+        return simd(t, insn);
+    switch (op) {
+    case 0x0d: case 0x18 ... 0x1f: // hints
+        return true;
+    case 0x40 ... 0x4f: case 0xa4: case 0xac: case 0xa5: case 0xad: case 0xaf:
+        return copy_modrm(t, insn, insn->op, REG_GPR);
+    case 0xb0: case 0xb1: case 0xc0: case 0xc1:
+        if (insn->attr & INSN_8BIT && insn->has_mem && insn->reg >= 4)
+            return false;
+        return copy_modrm(t, insn, insn->op, REG_GPR);
+    case 0x90 ... 0x9f: case 0xba:
+        return copy_modrm(t, insn, insn->op, REG_EXT);
+    case 0xa3: case 0xab: case 0xb3: case 0xbb: // BT r/m, r: the bit may lie far from a memory operand
+        return !insn->has_mem && copy_modrm(t, insn, insn->op, REG_GPR);
+    case 0xb6: case 0xb7: case 0xbe: case 0xbf:
+        return extend(t, insn);
+    case 0xbc: case 0xbd:
+        if (insn->prefix & PFX_REP) // TZCNT, LZCNT where the CPU has them, BSF, BSR where not
+            return false;
+        return copy_modrm(t, insn, insn->op, REG_GPR);
+    case 0xc7:
+        return insn->reg == 1 && insn->has_mem && copy_modrm(t, insn, insn->op, REG_EXT);
+    case 0xc8 ... 0xcf:
+        if (insn->opsize == 2)
+            return false;
+        emit8(t->e, host_gpr(op & 7) >= 8 ? 0x41 : 0x40);
+        emit8(t->e, 0x0f);
+        emit8(t->e, 0xc8 | (host_gpr(op & 7) & 7));
+        return true;
+    }
+    return false;
+}
+
+bool simple_translate(struct trans *t, const struct insn *insn)
+{
+    switch (insn->op >> 8) {
+    case MAP_1:
+        return map_1(t, insn);
+    case MAP_0F:
+        return map_0f(t, insn);
+    default:
+        return insn->attr & (INSN_MMX | INSN_SSE) && simd(t, insn);
+    }
+}

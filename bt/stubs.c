@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "stubs.h"
+
+#include "decoder/insn.h"
+
+static const u8 host_gpr[8] = { H_RAX, H_RCX, H_RDX, H_RBX, H_ESP, H_RBP, H_RSI, H_RDI };
+
+#define EFLAGS VCPU_OFF(eflags)
+
+// With LAHF: r11b = OF, r11 bits 8-15 = SF ZF AF PF CF. Some early x86-64 CPUs lack it in 64-bit mode.
+void bt_save_flags(const struct bt_stubs *s, struct emit *e)
+{
+    if (!s->lahf) {
+        emit8(e, 0x9c);                             // pushfq
+        emit8(e, 0x41), emit8(e, 0x5b);             // pop r11
+        return;
+    }
+    emit_mov_rr(e, H_R11, H_RAX);
+    emit8(e, 0x9f);                                 // lahf
+    emit_rr(e, 0, OP0F(0x90), 0, H_RAX);            // seto al
+    emit8(e, 0x41), emit8(e, 0x93);                 // xchg r11d, eax
+}
+
+void bt_restore_flags(const struct bt_stubs *s, struct emit *e)
+{
+    if (!s->lahf) {
+        emit8(e, 0x41), emit8(e, 0x53);             // push r11
+        emit8(e, 0x9d);                             // popfq
+        return;
+    }
+    emit8(e, 0x41), emit8(e, 0x93);                 // xchg r11d, eax
+    emit8(e, 0x04), emit8(e, 0x7f);                 // add al, 0x7f: OF
+    emit8(e, 0x9e);                                 // sahf
+    emit_mov_rr(e, H_RAX, H_R11);
+}
+
+static void save_state(const struct bt_stubs *s, struct emit *e)
+{
+    for (int i = 0; i < 8; i++)
+        emit_store(e, H_VCPU, VCPU_OFF(gpr) + 4 * i, host_gpr[i]);
+    emit_store64(e, H_VCPU, FRAME_OFF(r8), H_R8);
+    emit_store64(e, H_VCPU, FRAME_OFF(r9), H_R9);
+    if (s->lahf) {
+        // AH has the layout of EFLAGS' low byte.
+        emit8(e, 0x9f);                             // lahf
+        emit_rr(e, 0, OP0F(0x90), 0, H_RAX);        // seto al
+        emit_rr(e, 0, OP0F(0xb6), H_RCX, 4);        // movzx ecx, ah
+        emit_rr(e, 0, OP0F(0xb6), H_RAX, H_RAX);    // movzx eax, al
+        emit_rr(e, 0, 0xc1, 4, H_RAX), emit8(e, 11); // shl eax, 11
+        emit_rr(e, 0, 0x09, H_RAX, H_RCX);          // or ecx, eax
+    } else {
+        emit8(e, 0x9c), emit8(e, 0x59);             // pushfq; pop rcx
+    }
+    emit_alu_ri(e, 4, H_RCX, FL_ARITH);             // and
+    emit_load(e, H_RAX, H_VCPU, EFLAGS);
+    emit_alu_ri(e, 4, H_RAX, ~FL_ARITH);
+    emit_rr(e, 0, 0x09, H_RAX, H_RCX);              // or ecx, eax
+    emit_store(e, H_VCPU, EFLAGS, H_RCX);
+    emit_store64(e, H_VCPU, FRAME_OFF(host_sp), H_RSP);
+    for (int i = 0; i < 8; i++)                     // movaps [xmm i], xmm i
+        emit_rm(e, 0, OP0F(0x29), i, &(struct hmem){ H_VCPU, -1, 0, FRAME_OFF(xmm) + 16 * i });
+}
+
+// Runs a C function (vcpu, data in rsi) on the monitor's stack, and goes on where it says.
+static void call_c(const struct bt_stubs *s, struct emit *e, bt_callout fn)
+{
+    emit_load64(e, H_RSP, H_VCPU, FRAME_OFF(monitor_sp));
+    emit_mov64_rr(e, H_RDI, H_VCPU);
+    emit_mov64_ri(e, H_RAX, (u64)fn);
+    emit8(e, 0xff), emit8(e, 0xd0);                 // call rax
+    emit_jmp(e, s->resume);
+}
+
+// data: the call that got here pushed the address of its data.
+static u32 callout(const struct bt_stubs *s, struct emit *e, bt_callout fn, bool data)
+{
+    u32 at;
+
+    emit_align(e, 16);
+    at = emit_here(e);
+    if (data)
+        emit8(e, 0x41), emit8(e, 0x5b);             // pop r11
+    save_state(s, e);
+    if (data)
+        emit_mov64_rr(e, H_RSI, H_R11);
+    call_c(s, e, fn);
+    return at;
+}
+
+static void emit_resume(struct bt_stubs *s, struct emit *e, bt_callout event)
+{
+    u8 *current;
+
+    emit_align(e, 16);
+    s->resume = emit_here(e);
+    emit_store64(e, H_VCPU, FRAME_OFF(resume), H_RAX);
+    for (int i = 0; i < 8; i++)                     // movaps xmm i, [xmm i]
+        emit_rm(e, 0, OP0F(0x28), i, &(struct hmem){ H_VCPU, -1, 0, FRAME_OFF(xmm) + 16 * i });
+    emit_load64(e, H_WINDOW, H_VCPU, FRAME_OFF(window));
+    emit_load64(e, H_TABLE, H_VCPU, FRAME_OFF(table));
+    emit_load64(e, H_RSP, H_VCPU, FRAME_OFF(host_sp));
+    // A signal that came while C code ran has been seen by nobody: the last look is here, and one
+    // that comes later finds RIP in the stubs and steps on.
+    emit_load(e, H_RCX, H_VCPU, VCPU_OFF(event));
+    emit_rm(e, 0, 0x3b, H_RCX, &(struct hmem){ H_VCPU, -1, 0, FRAME_OFF(seen) });
+    current = emit_short(e, 0x74);                  // je
+    call_c(s, e, event);
+    emit_land(e, current);
+    if (s->lahf) {
+        emit_load(e, H_RCX, H_VCPU, EFLAGS);
+        emit_mov_rr(e, H_RAX, H_RCX);
+        emit_rr(e, 0, 0xc1, 5, H_RCX), emit8(e, 11); // shr ecx, 11: OF
+        emit_alu_ri(e, 4, H_RCX, 1);
+        emit_rr(e, 0, 0x88, H_RAX, 4);              // mov ah, al
+        emit_rr(e, 0, 0x88, H_RCX, H_RAX);          // mov al, cl
+        emit8(e, 0x04), emit8(e, 0x7f);             // add al, 0x7f
+        emit8(e, 0x9e);                             // sahf
+    } else {
+        emit_load(e, H_RCX, H_VCPU, EFLAGS);
+        emit_alu_ri(e, 4, H_RCX, FL_ARITH);
+        emit_alu_ri(e, 1, H_RCX, FL_IF | FL_FIXED1); // or
+        emit8(e, 0x51), emit8(e, 0x9d);             // push rcx; popfq
+    }
+    for (int i = 0; i < 8; i++)
+        emit_load(e, host_gpr[i], H_VCPU, VCPU_OFF(gpr) + 4 * i);
+    emit_rm(e, 0, 0xff, 4, &(struct hmem){ H_VCPU, -1, 0, FRAME_OFF(resume) }); // jmp
+}
+
+static const u8 callee_saved[] = { H_RBX, H_RBP, H_WINDOW, H_ESP, H_TABLE, H_VCPU };
+
+static void emit_enter_leave(struct bt_stubs *s, struct emit *e)
+{
+    // u64 bt_enter(struct vcpu *v (rdi), u64 host (rsi)): six pushes and the return address leave rsp 8 off a
+    // multiple of 16.
+    emit_align(e, 16);
+    s->enter = emit_here(e);
+    for (unsigned i = 0; i < sizeof(callee_saved); i++) {
+        if (callee_saved[i] >= 8)
+            emit8(e, 0x41);
+        emit8(e, 0x50 + (callee_saved[i] & 7));
+    }
+    emit_rr(e, E_W, 0x83, 5, H_RSP), emit8(e, 8);   // sub rsp, 8
+    emit_mov64_rr(e, H_VCPU, H_RDI);
+    emit_store64(e, H_VCPU, FRAME_OFF(monitor_sp), H_RSP);
+    emit_mov64_rr(e, H_RAX, H_RSI);
+    emit_jmp(e, s->resume);
+
+    // Reached from resume with the guest's state loaded; C code saved all of it before.
+    emit_align(e, 16);
+    s->leave = emit_here(e);
+    emit_load64(e, H_RSP, H_VCPU, FRAME_OFF(monitor_sp));
+    emit_rr(e, E_W, 0x83, 0, H_RSP), emit8(e, 8);   // add rsp, 8
+    for (int i = sizeof(callee_saved) - 1; i >= 0; i--) {
+        if (callee_saved[i] >= 8)
+            emit8(e, 0x41);
+        emit8(e, 0x58 + (callee_saved[i] & 7));
+    }
+    emit8(e, 0xc3);
+}
+
+void bt_stubs_emit(struct bt_stubs *s, struct emit *e, const struct bt_callouts *c, bool lahf)
+{
+    *s = (struct bt_stubs){ .lahf = lahf };
+    emit_resume(s, e, c->event);
+    emit_enter_leave(s, e);
+    s->lookup = callout(s, e, c->lookup, false);
+    s->link = callout(s, e, c->link, true);
+    s->memory = callout(s, e, c->memory, true);
+    s->emulate = callout(s, e, c->emulate, true);
+    s->signal = callout(s, e, c->signal, false);
+    // What lies at the top of the host stack: a guest return that no guest call in here matches.
+    emit_align(e, 16);
+    s->sentinel = emit_here(e);
+    emit_rm(e, E_W, 0x8d, H_RSP, &(struct hmem){ H_RSP, -1, 0, -8 }); // lea rsp, [rsp-8]
+    emit_jmp(e, s->lookup);
+    s->end = emit_here(e);
+}

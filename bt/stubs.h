@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The ways between C and translated code. All live at the start of the arena.
+//
+//   C --bt_enter--> resume --> translated code --call--> callout stub --> C function --> resume
+//                     ^                                                       |
+//                     +--- host address to go on at, or `leave` --------------+
+//
+// A callout stub saves the whole guest state to struct vcpu, runs the C function on the monitor's stack, and goes on
+// where it says. Host signals in translated code are turned into a callout by pointing the host's RIP at `signal`.
+#ifndef RING3_BT_STUBS_H
+#define RING3_BT_STUBS_H
+
+#include "emit.h"
+
+// A C function behind a stub: data is what follows the call in the code (struct bt_site, struct bt_link), in the
+// executable view. Returns the host address to go on at.
+typedef u64 (*bt_callout)(struct vcpu *v, const void *data);
+
+struct bt_callouts {
+    bt_callout lookup;  // indirect target in frame.r8; no data
+    bt_callout link;    // struct bt_link
+    bt_callout memory;  // struct bt_site; the linear address in frame.r8
+    bt_callout emulate; // struct bt_site, then struct insn
+    bt_callout signal;  // no data: frame.fault_*
+    bt_callout event;   // no data: an event came before re-entry; frame.resume is where we would have gone
+};
+
+struct bt_stubs {
+    u32 enter, resume, leave, lookup, link, memory, emulate, signal, sentinel;
+    u32 end;            // all stubs lie below
+    bool lahf;          // LAHF and SAHF exist in 64-bit mode
+};
+
+// Emits all stubs. lahf: use LAHF/SAHF rather than PUSHF/POPF.
+void bt_stubs_emit(struct bt_stubs *s, struct emit *e, const struct bt_callouts *c, bool lahf);
+
+// Saves the guest's flags, in host flags, to r11; eax is preserved. And back.
+void bt_save_flags(const struct bt_stubs *s, struct emit *e);
+void bt_restore_flags(const struct bt_stubs *s, struct emit *e);
+
+#endif

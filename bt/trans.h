@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// State of one translation, shared by the files of this folder.
+#ifndef RING3_BT_TRANS_H
+#define RING3_BT_TRANS_H
+
+#include "bt.h"
+
+// As enum access of shadow-mmu, which this folder does not know; the engine asserts that they agree.
+enum mem_access { MEMACC_READ, MEMACC_WRITE };
+
+// Code that is emitted behind the block, because it seldom runs.
+struct tail {
+    enum { TAIL_MEMORY, TAIL_EXIT, TAIL_EXIT_DELTA } kind;
+    u32 patch;          // offset of the rel32 that jumps here
+    u32 target;         // TAIL_EXIT: guest eip
+    u16 insn;           // TAIL_MEMORY: index of the instruction
+    u8 size, access;
+    u32 retry;          // host address
+    i16 delta;
+};
+
+#define MAX_TAILS (BT_MAX_INSNS * 10)
+
+struct trans {
+    const struct bt *bt;
+    struct emit *e;
+    const struct bt_request *rq;
+    struct insn insn[BT_MAX_INSNS];
+    u16 offset[BT_MAX_INSNS + 1]; // of each instruction from eip
+    bool flags_dead[BT_MAX_INSNS + 1]; // no arithmetic flag matters before it, not even to a fault
+    unsigned count;
+    unsigned cur;       // instruction being emitted
+    i32 delta;          // guest ESP = r13 + delta
+    bool ended;         // control does not fall through
+    bool full;          // slots ran out
+    struct tail tail[MAX_TAILS];
+    unsigned tails;
+    u32 host[BT_MAX_INSNS + 1];   // host address of each instruction
+    i16 delta_at[BT_MAX_INSNS + 1];
+    struct bt_code *out;
+};
+
+static inline u32 trans_eip(const struct trans *t, unsigned i) { return t->rq->eip + t->offset[i]; }
+static inline unsigned host_gpr(unsigned guest) { return guest == R_ESP ? H_ESP : guest; }
+
+// Applies the pending ESP adjustment; flags are kept.
+void flush_delta(struct trans *t);
+
+// ---- memory.c: each returns the host operand for an access of `size` bytes, having emitted what must come
+// before it. Uses r8, r10 and (checked form) r9 and r11. State is that before the instruction when it can fault.
+struct hmem mem_operand(struct trans *t, const struct insn *insn, unsigned size, enum mem_access access);
+struct hmem stack_operand(struct trans *t, i32 offset, unsigned size, enum mem_access access);
+// An address held in host registers: [base + index << scale + disp] computed in 32 bits, in a flat segment.
+struct hmem linear_operand(struct trans *t, int base, i32 disp, unsigned size, enum mem_access access);
+bool seg_flat(const struct trans *t, unsigned seg);
+// The offset of the memory operand into dst, flags kept.
+void emit_ea(struct trans *t, const struct insn *insn, unsigned dst);
+
+// ---- flow.c
+void flow_translate(struct trans *t, const struct insn *insn);
+// Control goes on at guest eip `target`, in another block.
+void flow_goto(struct trans *t, u32 target);
+void flow_tails(struct trans *t);
+// r8d == eip? Falls through if so, else to the look-up stub.
+void flow_check_target(struct trans *t, u32 eip, bool flags_dead);
+
+// ---- special.c: stack, string and sensitive instructions. False: not its kind.
+bool special_translate(struct trans *t, const struct insn *insn);
+
+// ---- simple.c: everything that is copied nearly as it is. False: leave it to the emulator.
+bool simple_translate(struct trans *t, const struct insn *insn);
+
+// Calls the emulator for the current instruction.
+void emit_emulate(struct trans *t, const struct insn *insn);
+bool insn_ends_block(const struct insn *insn);
+
+#endif

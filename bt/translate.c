@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// One block: decode, find where flags are dead, emit.
+//
+// A block has one entry and may have many exits: it goes on behind calls and conditional branches, up to an unconditional
+// transfer, an instruction that may change the mode, the end of the page or a length limit. So what follows a call lies right
+// behind its return point, and the path that does not branch costs nothing.
+#include "trans.h"
+
+#include <string.h>
+
+bool insn_ends_block(const struct insn *insn)
+{
+    switch (insn->flow) {
+    case FLOW_JMP: case FLOW_RET: case FLOW_IJMP: case FLOW_FAR:
+        return true;
+    }
+    return insn->attr & (INSN_STOP | INSN_UD);
+}
+
+static void decode_block(struct trans *t)
+{
+    const struct bt_request *rq = t->rq;
+    u32 at = 0, max = MIN(t->bt->opt.block_insns, BT_MAX_INSNS);
+
+    while (t->count < max) {
+        struct insn *insn = &t->insn[t->count];
+
+        if (insn_decode(insn, rq->bytes + at, rq->avail - at, true) != INSN_OK)
+            break;
+        t->offset[t->count++] = at;
+        at += insn->len;
+        if (insn_ends_block(insn))
+            break;
+    }
+    t->offset[t->count] = at;
+}
+
+static bool emulated(const struct trans *t, unsigned i)
+{
+    const struct insn *insn = &t->insn[i];
+    const u8 *hints = t->rq->hints;
+
+    if (insn->has_mem && insn->seg == S_CS && insn->mem & MEM_WRITE)
+        return true; // #GP: code segments are not writable
+    return insn->attr & INSN_UD || !(t->bt->isa & BIT(insn->isa)) ||
+           (hints && hints[t->offset[i]] & HINT_EMULATE);
+}
+
+// Flags are dead before an instruction if all of them are overwritten before anything reads them or can fault:
+// a fault shows EFLAGS to the guest.
+static void find_dead_flags(struct trans *t)
+{
+    unsigned live = FL_ARITH;
+
+    t->flags_dead[t->count] = false;
+    for (int i = t->count - 1; i >= 0; i--) {
+        const struct insn *insn = &t->insn[i];
+        bool quiet = !insn->sensitive && insn->flow == FLOW_NONE &&
+                     (insn->mem == MEM_NONE || insn->mem == MEM_ADDRESS) && !emulated(t, i) &&
+                     !(insn->attr & (INSN_X87 | INSN_MMX | INSN_SSE | INSN_STRING | INSN_STACK | INSN_STOP)) &&
+                     !((insn->op == OP1(0xf6) || insn->op == OP1(0xf7)) && insn->reg >= 6);
+
+        if (quiet)
+            live = (live & ~insn->flags_written) | (insn->flags_read & FL_ARITH);
+        else
+            live = FL_ARITH;
+        t->flags_dead[i] = !live;
+    }
+}
+
+void emit_emulate(struct trans *t, const struct insn *insn)
+{
+    struct emit *e = t->e;
+    bool last = insn_ends_block(insn) || insn->flow != FLOW_NONE || t->cur + 1 == t->count;
+    struct bt_site site = {
+        .eip = trans_eip(t, t->cur), .delta = t->delta, .retry = t->host[t->cur], .len = insn->len,
+    };
+
+    emit_call(e, t->bt->stubs.emulate);
+    if (!last)
+        site.next = emit_here(e) + sizeof(site) + sizeof(*insn);
+    emit_bytes(e, &site, sizeof(site));
+    emit_bytes(e, insn, sizeof(*insn));
+    t->delta = 0;
+    t->ended = last;
+}
+
+// True if the instruction names ESP as an operand other than a base register, a push or a pop.
+static bool names_esp(const struct insn *insn)
+{
+    if (insn->op >= OP1(0x50) && insn->op <= OP1(0x5f))
+        return false;
+    if (insn->op >= OP1(0x40) && insn->op <= OP1(0x4f))
+        return (insn->op & 7) == R_ESP;
+    if (insn->op >= OP1(0x90) && insn->op <= OP1(0x97))
+        return (insn->op & 7) == R_ESP;
+    if (insn->op >= OP1(0xb8) && insn->op <= OP1(0xbf))
+        return (insn->op & 7) == R_ESP;
+    if (insn->op >= OP0F(0xc8) && insn->op <= OP0F(0xcf))
+        return (insn->op & 7) == R_ESP;
+    if (!(insn->attr & INSN_MODRM) || insn->attr & (INSN_8BIT | INSN_X87) || insn->op == OP1(0x8d) ||
+        insn->op == OP1(0xff))
+        return insn->op == OP1(0xff) && insn->reg < 2 && !insn->has_mem && insn->rm == R_ESP;
+    return insn->reg == R_ESP || (!insn->has_mem && insn->rm == R_ESP);
+}
+
+// SUB/ADD ESP, imm where nobody looks at the flags: only the pending delta changes.
+static bool merges_esp(const struct trans *t, const struct insn *insn)
+{
+    return t->bt->opt.esp && !insn->has_mem && insn->rm == R_ESP && insn->opsize == 4 &&
+           (insn->op == OP1(0x81) || insn->op == OP1(0x83)) && (insn->reg == 0 || insn->reg == 5) &&
+           t->flags_dead[t->cur + 1] && (i32)insn->imm <= 4096 && (i32)insn->imm >= -4096;
+}
+
+static void translate_insn(struct trans *t, const struct insn *insn)
+{
+    if (emulated(t, t->cur))
+        emit_emulate(t, insn);
+    else if (insn->flow != FLOW_NONE)
+        flow_translate(t, insn);
+    else if (merges_esp(t, insn))
+        t->delta += insn->reg ? -(i32)insn->imm : (i32)insn->imm;
+    else if (!special_translate(t, insn) && !simple_translate(t, insn))
+        emit_emulate(t, insn);
+}
+
+// The first instruction crosses the end of the page (or is longer than 15 bytes): the emulator fetches it.
+static void translate_crossing(struct trans *t)
+{
+    struct insn none = { .attr = INSN_STOP, .len = 0 };
+
+    t->count = 1;
+    t->insn[0] = none;
+    t->host[0] = emit_here(t->e);
+    emit_emulate(t, &none);
+}
+
+static void emit_block(struct trans *t)
+{
+    for (t->cur = 0; t->cur < t->count && !t->ended; t->cur++) {
+        const struct insn *insn = &t->insn[t->cur];
+
+        // In front of the instruction, not in it: its state when it faults is that at its start.
+        if (!t->bt->opt.esp || t->delta > 8192 || t->delta < -8192 ||
+            (names_esp(insn) && !merges_esp(t, insn)))
+            flush_delta(t);
+        t->host[t->cur] = emit_here(t->e);
+        t->delta_at[t->cur] = t->delta;
+        t->out->insn[t->cur] = (struct block_insn){
+            .host = t->host[t->cur] - t->out->block.host, .guest = t->offset[t->cur],
+            .esp_delta = t->delta,
+        };
+        translate_insn(t, insn);
+    }
+    t->count = t->cur;
+    t->host[t->count] = emit_here(t->e);
+    t->delta_at[t->count] = t->delta;
+    if (!t->ended)
+        flow_goto(t, trans_eip(t, t->count));
+}
+
+bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *rq,
+                  struct bt_code *out)
+{
+    struct trans t = { .bt = bt, .e = e, .rq = rq, .out = out };
+    struct block *b = &out->block;
+
+    memset(b, 0, sizeof(*b));
+    b->eip = rq->eip;
+    b->mode = rq->mode;
+    b->host = emit_here(e);
+    decode_block(&t);
+    find_dead_flags(&t);
+    flow_check_target(&t, rq->eip, t.count && t.flags_dead[0]);
+    b->entry = emit_here(e);
+    if (t.count == 0) {
+        t.out->insn[0] = (struct block_insn){ .host = b->entry - b->host };
+        translate_crossing(&t);
+    } else {
+        emit_block(&t);
+    }
+    b->guest_len = t.offset[t.count];
+    if (emit_here(e) < b->entry + 5) // room for bt_block_kill's jump
+        emit_align(e, 16);
+    flow_tails(&t);
+    emit_mov_ri(e, H_R8, rq->eip);
+    emit_jmp(e, bt->stubs.lookup);
+    b->host_len = emit_here(e) - b->host;
+    b->insn_count = t.count;
+    CHECK(!emit_overflowed(e) && b->host_len <= 0xffff);
+    return !t.full;
+}

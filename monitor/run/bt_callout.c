@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The C side of the stubs: each saves nothing and decides where translated code goes on.
+#include "engine_bt.h"
+
+_Static_assert((int)ACC_READ == 0 && (int)ACC_WRITE == 1, "bt_site.access is an enum access");
+
+// Runs body with guest faults caught; evaluates to true if there was none.
+#define GUARDED(v, body)                                                                     \
+    ({                                                                                       \
+        jmp_buf catcher_;                                                                    \
+        bool fine_ = true;                                                                   \
+        (v)->catcher = &catcher_;                                                            \
+        if (_setjmp(catcher_) == 0) {                                                        \
+            body;                                                                            \
+        } else {                                                                             \
+            fine_ = false;                                                                   \
+        }                                                                                    \
+        (v)->catcher = NULL;                                                                 \
+        fine_;                                                                               \
+    })
+
+static u64 fault_now(struct engine *e)
+{
+    struct vcpu *v = e->v;
+
+    return bt_deliver(e, cpu_deliver(v, EVENT_FAULT, v->fault.vector, v->fault.error));
+}
+
+static u64 lookup(struct vcpu *v, const void *data)
+{
+    struct engine *e = bt_engine(v);
+
+    (void)data;
+    e->count.lookups++;
+    v->eip = (u32)bt_frame(v)->r8;
+    return bt_dispatch(e);
+}
+
+static u64 link_exit(struct vcpu *v, const void *data)
+{
+    struct engine *e = bt_engine(v);
+    const struct bt_link link = *(const struct bt_link *)data;
+    u64 flushes = e->flush_count, host;
+    u32 mode = e->mode;
+
+    v->eip = link.target;
+    host = bt_dispatch(e);
+    // Only if that is where we came to, and the code to patch is still there.
+    if (e->bt.opt.chain && v->eip == link.target && e->mode == mode && e->flush_count == flushes &&
+        host >= e->bt.stubs.end) {
+        bt_patch_rel32(&e->arena, link.patch, host);
+        e->count.links++;
+    }
+    return host;
+}
+
+// Goes on inside the block after an instruction the emulator did, if nothing came in between.
+static u64 go_on(struct engine *e, const struct bt_site *site, u64 invalidations)
+{
+    struct vcpu *v = e->v;
+
+    if (site->next && v->eip == site->eip + site->len && e->invalidations == invalidations &&
+        !v->shadow && !e->spaces_stale && bt_mode(v) == e->mode) {
+        v->gpr[R_ESP] -= site->delta_next;
+        bt_fpu_load(e);
+        return site->next;
+    }
+    return bt_dispatch(e);
+}
+
+static u64 emulate_site(struct engine *e, const struct bt_site *site, const struct insn *insn)
+{
+    struct vcpu *v = e->v;
+    u64 invalidations = e->invalidations;
+    struct bt_site copy = *site; // the cache may be emptied under us
+
+    e->count.emulated++;
+    if (!GUARDED(v, interp_insn(v, insn)))
+        return fault_now(e);
+    return go_on(e, &copy, invalidations);
+}
+
+static u64 emulate(struct vcpu *v, const void *data)
+{
+    struct engine *e = bt_engine(v);
+    const struct bt_site *site = data;
+    const struct insn *insn = (const struct insn *)(site + 1);
+
+    v->eip = site->eip;
+    v->gpr[R_ESP] += site->delta;
+    if (insn->len == 0) { // crosses a page, or too long: let the interpreter fetch it
+        e->count.emulated++;
+        return bt_deliver(e, interp_step(v));
+    }
+    e->count.sensitive[insn->sensitive]++;
+    return emulate_site(e, site, insn);
+}
+
+static u64 memory(struct vcpu *v, const void *data)
+{
+    struct engine *e = bt_engine(v);
+    const struct bt_site *site = data;
+    u32 gla = (u32)bt_frame(v)->r8;
+    u8 *host = NULL;
+
+    e->count.memory++;
+    v->eip = site->eip;
+    v->gpr[R_ESP] += site->delta;
+    if ((gla & (PAGE_SIZE - 1)) + site->size <= PAGE_SIZE && v->event == bt_frame(v)->seen) {
+        struct tlb_entry *t = &v->tlb[gla >> PAGE_SHIFT & (TLB_SIZE - 1)];
+
+        if (!GUARDED(v, host = mmu_host(v, gla, site->access, v->cpl == 3)))
+            return fault_now(e);
+        if (host && (site->access == ACC_WRITE ? t->wtag : t->rtag) == ((gla & PAGE_MASK) | v->asid)) {
+            v->gpr[R_ESP] -= site->delta;
+            return site->retry;
+        }
+    }
+    // A device, a code page, two pages, or a segment with a limit: do the whole instruction in C.
+    e->count.emulated++;
+    return bt_deliver(e, interp_step(v));
+}
+
+static u64 signal_(struct vcpu *v, const void *data)
+{
+    struct engine *e = bt_engine(v);
+    struct bt_frame *f = bt_frame(v);
+    struct block *b = block_at_host(&e->blocks, f->fault_pc);
+    const struct block_insn *insn;
+
+    (void)data;
+    CHECK(b != NULL);
+    insn = block_insn_at_host(&e->blocks, b, f->fault_pc);
+    v->eip = b->eip + insn->guest;
+    v->gpr[R_ESP] += insn->esp_delta;
+    if (f->fault_signo == 0) {
+        e->count.events++;
+        e->pause_pc = f->fault_pc;
+        e->pause_eip = v->eip;
+        return bt_dispatch(e);
+    }
+    e->count.faults++;
+    // What the host's CPU would not do (divide errors, misaligned SSE, unmasked floating-point exceptions),
+    // the emulator does by the book.
+    e->count.emulated++;
+    return bt_deliver(e, interp_step(v));
+}
+
+// An event came after C code had looked, before translated code went on at frame.resume, which is the entry of a
+// block or the start of an instruction in one.
+static u64 event(struct vcpu *v, const void *data)
+{
+    struct engine *e = bt_engine(v);
+    struct bt_frame *f = bt_frame(v);
+    struct block *b;
+
+    (void)data;
+    if (f->resume == e->bt.stubs.leave) {
+        f->seen = v->event;
+        return f->resume;
+    }
+    b = block_at_host(&e->blocks, f->resume);
+    CHECK(b != NULL);
+    {
+        const struct block_insn *insn = block_insn_at_host(&e->blocks, b, f->resume);
+
+        CHECK(b->host + insn->host == f->resume);
+        v->eip = b->eip + insn->guest;
+        v->gpr[R_ESP] += insn->esp_delta;
+    }
+    return bt_dispatch(e);
+}
+
+const struct bt_callouts bt_engine_callouts = {
+    .lookup = lookup, .link = link_exit, .memory = memory, .emulate = emulate, .signal = signal_,
+    .event = event,
+};

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What runs next.
+#include "engine_bt.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+// Instructions interpreted at a time in modes that are not translated.
+#define INTERPRET_SLICE 256
+
+#define EV_MACHINE (EV_KICK | EV_STOP)
+
+// Beyond any 32-bit address from the window, inside its guards.
+#define WINDOW_POISON (6ull << 30)
+#define ASID_POISON 0xfffu
+
+u64 bt_leave(struct engine *e, enum cpu_exit exit)
+{
+    e->exit = exit;
+    bt_frame(e->v)->seen = e->v->event;
+    return e->bt.stubs.leave;
+}
+
+void bt_reset_stack(struct engine *e)
+{
+    *(u64 *)e->stack_top = e->bt.stubs.sentinel;
+    bt_frame(e->v)->host_sp = e->stack_top;
+}
+
+void bt_flush(struct engine *e)
+{
+    if (e->v->fpu_live)
+        bt_fpu_sync(e->v); // its instruction pointer leads through the block tables
+    for (u32 n = 1; n <= e->blocks.count; n++)
+        if (e->blocks.block[n].valid)
+            phys_page(e->v->mmu->phys, (gpa_t)e->blocks.block[n].gpa_page << PAGE_SHIFT)->flags &= ~PHYS_CODE;
+    blocks_reset(&e->blocks);
+    spaces_reset(&e->spaces);
+    arena_reset(&e->arena);
+    bt_reset_stack(e);
+    e->flush_count++;
+    e->invalidations++;
+    e->pause_pc = 0;
+    e->count.flushes++;
+}
+
+static void kill_block(struct engine *e, struct block *b)
+{
+    bt_block_kill(&e->bt, &e->arena, &e->blocks, b);
+    block_invalidate(&e->blocks, b);
+    e->invalidations++;
+    e->count.invalidated++;
+}
+
+void bt_code_write(void *opaque, gpa_t gpa, u32 len)
+{
+    struct engine *e = opaque;
+    u32 page = gpa >> PAGE_SHIFT, last = (gpa + (len ? len - 1 : 0)) >> PAGE_SHIFT;
+
+    for (; page <= last; page++) {
+        struct block *b;
+
+        while ((b = block_first_in_page(&e->blocks, page)))
+            kill_block(e, b);
+        phys_page(e->v->mmu->phys, (gpa_t)page << PAGE_SHIFT)->flags &= ~PHYS_CODE;
+        e->v->count.code_writes++;
+    }
+}
+
+void bt_mapping_changed(void *opaque, gla_t gla, u32 len)
+{
+    (void)gla, (void)len;
+    ((struct engine *)opaque)->spaces_stale = true;
+}
+
+void bt_hint(struct engine *e, struct block *block, u32 guest_offset, u8 hint)
+{
+    u8 **page = &e->hints[block->gpa_page];
+    struct block *b, *next;
+    u32 at = (block->eip + guest_offset) & (PAGE_SIZE - 1);
+
+    if (!*page)
+        *page = calloc(1, PAGE_SIZE);
+    CHECK(*page != NULL);
+    (*page)[at] |= hint;
+    for (b = block_first_in_page(&e->blocks, block->gpa_page); b; b = next) {
+        next = block_next_in_page(&e->blocks, b);
+        if (at - (b->eip & (PAGE_SIZE - 1)) < b->guest_len)
+            kill_block(e, b);
+    }
+}
+
+static bool flat_data(const struct seg *s)
+{
+    return s->base == 0 && s->limit == ~0u &&
+           (s->attr & (SEG_P | SEG_S | SEG_CODE | SEG_W | SEG_E)) == (SEG_P | SEG_S | SEG_W);
+}
+
+u32 bt_mode(const struct vcpu *v)
+{
+    const struct seg *cs = &v->seg[S_CS], *ss = &v->seg[S_SS];
+
+    if (!vcpu_protected(v) || v->eflags & (FL_TF | FL_RF) || v->dr[7] & 0xff ||
+        (v->eflags & FL_AC && v->cr0 & CR0_AM && v->cpl == 3))
+        return MODE_INTERPRET;
+    if (!(cs->attr & SEG_DB) || !(cs->attr & SEG_R) || cs->base || cs->limit != ~0u ||
+        !(ss->attr & SEG_DB) || !flat_data(ss))
+        return MODE_INTERPRET;
+    return (v->cpl == 3 ? MODE_USER : 0) | (flat_data(&v->seg[S_DS]) ? MODE_DS_FLAT : 0) |
+           (flat_data(&v->seg[S_ES]) ? MODE_ES_FLAT : 0) |
+           (v->cr0 & (CR0_EM | CR0_TS) ? MODE_NO_FPU : 0) |
+           (v->cr4 & CR4_OSFXSR ? 0 : MODE_NO_SSE) | (v->eflags & FL_DF ? MODE_DF : 0) |
+           (v->cpl == 0 || !(v->cr4 & CR4_TSD) ? MODE_TSC : 0);
+}
+
+void bt_refresh(struct engine *e)
+{
+    struct vcpu *v = e->v;
+    struct bt_frame *f = bt_frame(v);
+    u64 key = 1ull << 63 | (u64)e->mode << 32 | v->asid;
+
+    if (!e->space || e->space->key != key) {
+        e->space = space_get(&e->spaces, key);
+        bt_reset_stack(e); // its return points belong to another space
+    }
+    f->table = (u64)e->space->table;
+    for (int s = 0; s < S_COUNT; s++) {
+        struct seg data = v->seg[s];
+
+        data.base = 0;
+        f->seg_base[s] = v->seg[s].base;
+        f->seg_asid[s] = flat_data(&data) ? v->asid : ASID_POISON;
+        f->seg_window[s] = f->window + (flat_data(&data) ? 0 : WINDOW_POISON);
+    }
+}
+
+static struct block *translate(struct engine *e, gpa_t gpa)
+{
+    struct vcpu *v = e->v;
+    u32 offset = v->eip & (PAGE_SIZE - 1);
+    struct bt_request rq = {
+        .bytes = phys_host(v->mmu->phys, gpa), .avail = PAGE_SIZE - offset, .eip = v->eip,
+        .mode = e->mode,
+    };
+    struct bt_code code;
+    struct emit emit;
+    struct timespec before, after;
+    u32 n;
+
+    if (!rq.bytes)
+        return NULL;
+    mmu_protect_code(v, gpa);
+    if (e->hints[gpa >> PAGE_SHIFT])
+        rq.hints = e->hints[gpa >> PAGE_SHIFT] + offset;
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    for (int attempt = 0; ; attempt++) {
+        u8 *room = arena_reserve(&e->arena, BT_MAX_CODE);
+
+        if (room) {
+            emit = (struct emit){ room, room, room + BT_MAX_CODE, (u64)arena_rx(&e->arena, room) };
+            if (bt_translate(&e->bt, &emit, &rq, &code))
+                break;
+        }
+        CHECK(attempt == 0);
+        bt_flush(e);
+        mmu_protect_code(v, gpa); // the flush lifted all protection
+    }
+    arena_commit(&e->arena, code.block.host_len);
+    code.block.gpa_page = gpa >> PAGE_SHIFT;
+    n = block_new(&e->blocks, &code.block, code.insn, code.ret_point);
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    e->count.translate_ns += (after.tv_sec - before.tv_sec) * 1000000000ll + after.tv_nsec - before.tv_nsec;
+    e->count.translated++;
+    e->count.guest_bytes += code.block.guest_len;
+    e->count.host_bytes += code.block.host_len;
+    if (log_on(v->log, LOG_IN_ASM)) {
+        fprintf(v->log->file, "in: %08x, %u bytes, mode %x\n", v->eip, code.block.guest_len, e->mode);
+        insn_print(v->log->file, rq.bytes, code.block.guest_len, v->eip, 32);
+    }
+    if (log_on(v->log, LOG_OUT_ASM)) {
+        fprintf(v->log->file, "out: %u bytes\n", code.block.host_len);
+        insn_print(v->log->file, emit.start, code.block.host_len, code.block.host, 64);
+    }
+    return &e->blocks.block[n];
+}
+
+// The block at v->eip, made if need be; NULL where no memory answers. Raises #PF.
+static struct block *find(struct engine *e)
+{
+    struct vcpu *v = e->v;
+    gpa_t gpa = mmu_fetch_gpa(v, v->eip);
+    struct block *b = block_find(&e->blocks, gpa >> PAGE_SHIFT, v->eip, e->mode);
+
+    return b ? b : translate(e, gpa);
+}
+
+static void fill(struct engine *e, const struct block *b)
+{
+    u32 slot = slot_find(&e->spaces, b->eip, b->mode);
+
+    space_fill_jump(&e->spaces, e->space, b->eip, b->host);
+    if (slot != SLOT_NONE && e->bt.opt.chain)
+        space_fill_slot(&e->spaces, e->space, slot, b->entry);
+}
+
+// True if e->exit says that run must return.
+static bool settle(struct engine *e, enum cpu_exit exit)
+{
+    e->exit = exit;
+    return exit != CPU_RAN;
+}
+
+u64 bt_deliver(struct engine *e, enum cpu_exit exit)
+{
+    return settle(e, exit) ? bt_leave(e, exit) : bt_dispatch(e);
+}
+
+static void empty_spaces(struct engine *e)
+{
+    for (u32 i = 0; i < SPACE_MAX; i++)
+        if (e->spaces.space[i].journal_count)
+            space_clear(&e->spaces, &e->spaces.space[i]);
+    bt_reset_stack(e);
+    e->spaces_stale = false;
+    e->count.spaces++;
+}
+
+u64 bt_dispatch(struct engine *e)
+{
+    struct vcpu *v = e->v;
+    struct bt_frame *f = bt_frame(v);
+    jmp_buf catcher;
+    struct block *volatile b;
+    u32 pause = e->pause_pc;
+
+    e->pause_pc = 0;
+    for (;;) {
+        u32 events = __atomic_load_n(&v->event, __ATOMIC_SEQ_CST);
+        enum cpu_exit exit = CPU_RAN;
+
+        f->seen = events;
+        if (v->halted && !cpu_interruptible(v))
+            return bt_leave(e, CPU_HALTED);
+        if (events & EV_MACHINE) {
+            e->pause_pc = pause;
+            return bt_leave(e, CPU_RAN);
+        }
+        if (v->shadow) {
+            // The one instruction after STI or MOV SS.
+            if (settle(e, interp_step(v)))
+                return bt_leave(e, e->exit);
+            continue;
+        }
+        if (events && cpu_interrupt(v, &exit)) {
+            if (settle(e, exit))
+                return bt_leave(e, exit);
+            pause = 0;
+            continue;
+        }
+        e->mode = bt_mode(v);
+        if (e->mode == MODE_INTERPRET) {
+            e->count.interp_slices++;
+            if (settle(e, interp_run(v, INTERPRET_SLICE)))
+                return bt_leave(e, e->exit);
+            continue;
+        }
+        if (e->spaces_stale)
+            empty_spaces(e);
+        bt_refresh(e);
+        v->catcher = &catcher;
+        if (_setjmp(catcher)) {
+            v->catcher = NULL;
+            if (settle(e, cpu_deliver(v, EVENT_FAULT, v->fault.vector, v->fault.error)))
+                return bt_leave(e, e->exit);
+            continue;
+        }
+        if (pause && e->pause_eip == v->eip) {
+            struct block *paused = block_at_host(&e->blocks, pause);
+
+            if (paused && paused->valid && paused->mode == e->mode &&
+                mmu_fetch_gpa(v, v->eip) >> PAGE_SHIFT == paused->gpa_page) {
+                v->gpr[R_ESP] -= block_insn_at_host(&e->blocks, paused, pause)->esp_delta;
+                v->catcher = NULL;
+                bt_fpu_load(e);
+                return pause;
+            }
+        }
+        if (e->bt.opt.flush_every && ++e->exits % e->bt.opt.flush_every == 0)
+            bt_flush(e);
+        b = find(e);
+        v->catcher = NULL;
+        if (b)
+            break;
+        if (settle(e, interp_step(v)))
+            return bt_leave(e, e->exit);
+    }
+    fill(e, b);
+    if (log_on(v->log, LOG_EXEC))
+        log_to(v->log, LOG_EXEC, "exec: %08x\n", v->eip);
+    bt_fpu_load(e);
+    return b->entry;
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Host signals that meet translated code become callouts; no policy lives here.
+//
+// A fault (SIGSEGV, SIGFPE, ...) leaves the guest state of the instruction in the registers: the handler points RIP
+// at the signal stub, which saves them. A kick (SIGUSR1) must stop at an instruction boundary, where the state is
+// exact too: if RIP is not at one, the host single-steps there (TF, SIGTRAP). So events cost running code nothing.
+#include "engine_bt.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#define SIGNAL_STACK_SIZE (64u << 10)
+
+static const int signals[] = { SIGUSR1, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGILL };
+
+// Signal handlers get no argument: the engine this thread runs.
+static __thread struct engine *running_engine;
+
+static void divert(struct engine *e, greg_t *reg, int signo, const siginfo_t *info)
+{
+    struct bt_frame *f = bt_frame(e->v);
+
+    f->fault_pc = reg[REG_RIP];
+    f->fault_signo = signo;
+    f->fault_addr = signo ? (u64)info->si_addr : 0;
+    f->fault_error = reg[REG_ERR] & (PFERR_P | PFERR_W | PFERR_I);
+    reg[REG_EFL] &= ~(greg_t)FL_TF;
+    reg[REG_RIP] = e->bt.stubs.signal;
+}
+
+// True if host is where a guest instruction's code starts and an event may be taken there.
+static bool at_boundary(struct engine *e, u64 host)
+{
+    const struct block *b = block_at_host(&e->blocks, host);
+    const struct block_insn *insn;
+
+    if (!b || host < b->entry)
+        return false;
+    insn = block_insn_at_host(&e->blocks, b, host);
+    return b->host + insn->host == host && !(insn->flags & BLOCK_INSN_SHADOW);
+}
+
+static void step_or_stop(struct engine *e, greg_t *reg)
+{
+    u64 rip = reg[REG_RIP];
+
+    if (!arena_has(&e->arena, rip) || e->v->event == bt_frame(e->v)->seen) {
+        reg[REG_EFL] &= ~(greg_t)FL_TF; // C code looks at the events itself before it comes back
+    } else if (rip >= e->bt.stubs.end && at_boundary(e, rip)) {
+        divert(e, reg, 0, NULL);
+    } else {
+        reg[REG_EFL] |= FL_TF;
+        e->count.steps++;
+    }
+}
+
+static bool host_stack_fault(struct engine *e, greg_t *reg, u64 addr)
+{
+    if (addr - (u64)e->stack >= HOST_STACK_GUARD)
+        return false;
+    // Guest calls that never returned: forget them, and do the CALL again.
+    reg[REG_RSP] = e->stack_top;
+    return true;
+}
+
+static void handler(int signo, siginfo_t *info, void *context)
+{
+    greg_t *reg = ((ucontext_t *)context)->uc_mcontext.gregs;
+    struct engine *e = running_engine;
+    int saved_errno = errno;
+
+    if (e && (signo == SIGUSR1 || signo == SIGTRAP)) {
+        step_or_stop(e, reg);
+    } else if (e && arena_has(&e->arena, reg[REG_RIP])) {
+        if (!host_stack_fault(e, reg, (u64)info->si_addr)) {
+            if ((u64)reg[REG_RIP] < e->bt.stubs.end)
+                goto ours;
+            divert(e, reg, signo, info);
+        }
+    } else if (signo != SIGUSR1) {
+ours:
+        signal(signo, SIG_DFL); // a bug of ours: die of it, with a core, at the place
+    }
+    errno = saved_errno;
+}
+
+bool bt_signals_install(struct engine *e, struct err *err)
+{
+    struct sigaction action = { .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART };
+
+    e->signal_stack = mmap(NULL, SIGNAL_STACK_SIZE, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (e->signal_stack == MAP_FAILED) {
+        e->signal_stack = NULL;
+        return err_set(err, EXIT_HOST, "out of memory for the signal stack");
+    }
+    action.sa_sigaction = handler;
+    sigfillset(&action.sa_mask);
+    for (unsigned i = 0; i < ARRAY_LEN(signals); i++)
+        sigaction(signals[i], &action, NULL);
+    return true;
+}
+
+void bt_signals_remove(struct engine *e)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(signals); i++)
+        signal(signals[i], SIG_DFL);
+    if (e->signal_stack)
+        munmap(e->signal_stack, SIGNAL_STACK_SIZE);
+}
+
+void bt_signal_thread(struct engine *e)
+{
+    stack_t stack = { .ss_flags = SS_DISABLE };
+
+    if (e) {
+        stack = (stack_t){ .ss_sp = e->signal_stack, .ss_size = SIGNAL_STACK_SIZE };
+        e->thread = pthread_self();
+    } else if (running_engine) {
+        running_engine->running = false;
+    }
+    running_engine = e;
+    sigaltstack(&stack, NULL);
+    if (e)
+        e->running = true;
+}
+
+void bt_kick(struct engine *e)
+{
+    if (e->running)
+        pthread_kill(e->thread, SIGUSR1);
+}

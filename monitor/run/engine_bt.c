@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The binary-translation engine: create, run, options, statistics.
+#include "engine_bt.h"
+
+#include <errno.h>
+#include <cpuid.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define CACHE_DEFAULT (64u << 20)
+#define CACHE_MIN (256u << 10)
+#define CACHE_MAX (1u << 30)
+
+static bool parse_bool(const char *value, bool *out)
+{
+    *out = strcmp(value, "on") == 0;
+    return *out || strcmp(value, "off") == 0;
+}
+
+static bool parse_number(const char *value, u32 min, u32 max, u32 *out)
+{
+    char *end;
+    unsigned long long n = strtoull(value, &end, 0);
+
+    if (*end == 'K' || *end == 'k')
+        n <<= 10, end++;
+    else if (*end == 'M' || *end == 'm')
+        n <<= 20, end++;
+    *out = n;
+    return end != value && !*end && n >= min && n <= max;
+}
+
+static bool parse_option(struct bt_options *opt, const char *name, const char *value, struct err *err)
+{
+#define X(id, def, help)                                                                     \
+    if (strcmp(name, #id) == 0)                                                              \
+        return parse_bool(value, &opt->id) ||                                                \
+               err_set(err, EXIT_USAGE, "-bt %s=%s: say on or off", name, value);
+    BT_OPTION_LIST(X)
+#undef X
+    if (strcmp(name, "cache") == 0)
+        return parse_number(value, CACHE_MIN, CACHE_MAX, &opt->cache_size) ||
+               err_set(err, EXIT_USAGE, "-bt cache=%s: give 256K to 1024M", value);
+    if (strcmp(name, "block") == 0)
+        return parse_number(value, 1, BT_MAX_INSNS, &opt->block_insns) ||
+               err_set(err, EXIT_USAGE, "-bt block=%s: give 1 to %d instructions", value, BT_MAX_INSNS);
+    if (strcmp(name, "flush") == 0)
+        return parse_number(value, 0, ~0u, &opt->flush_every) ||
+               err_set(err, EXIT_USAGE, "-bt flush=%s: give a number of exits, 0 for never", value);
+    return err_set(err, EXIT_USAGE, "-bt %s: no such option; see -bt help", name);
+}
+
+static bool host_has_lahf(void)
+{
+    unsigned a, b, c, d;
+
+    return __get_cpuid(0x80000001, &a, &b, &c, &d) && c & 1;
+}
+
+static bool parse_options(struct bt_options *opt, const char *text, struct err *err)
+{
+    char *copy, *save = NULL, *item;
+    bool fine = true;
+
+#define X(id, def, help) opt->id = def;
+    BT_OPTION_LIST(X)
+#undef X
+    opt->lahf = host_has_lahf();
+    opt->cache_size = CACHE_DEFAULT;
+    opt->block_insns = 48;
+    opt->flush_every = 0;
+    if (!text)
+        return true;
+    copy = strdup(text);
+    CHECK(copy != NULL);
+    for (item = strtok_r(copy, ",", &save); item && fine; item = strtok_r(NULL, ",", &save)) {
+        char *value = strchr(item, '=');
+
+        if (value)
+            *value++ = '\0';
+        fine = parse_option(opt, item, value ? value : "on", err);
+    }
+    free(copy);
+    return fine;
+}
+
+static void destroy(struct engine *e)
+{
+    if (!e)
+        return;
+    bt_signals_remove(e);
+    if (e->hints) {
+        for (u32 i = 0; i < 1u << 20; i++)
+            if (e->hints[i])
+                free(e->hints[i]);
+        munmap(e->hints, sizeof(*e->hints) << 20);
+    }
+    if (e->stack)
+        munmap(e->stack, HOST_STACK_SIZE);
+    spaces_destroy(&e->spaces);
+    blocks_destroy(&e->blocks);
+    arena_destroy(&e->arena);
+    free(e);
+}
+
+static void *map(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static void emit_stubs(struct engine *e)
+{
+    u8 *room = arena_reserve(&e->arena, 4096);
+    struct emit emit = { room, room, room + 4096, (u64)arena_rx(&e->arena, room) };
+
+    bt_stubs_emit(&e->bt.stubs, &emit, &bt_engine_callouts, e->bt.opt.lahf);
+    CHECK(!emit_overflowed(&emit));
+    arena_commit(&e->arena, emit.p - emit.start);
+    e->arena.floor = e->arena.used;
+}
+
+static struct engine *create(struct vcpu *v, const char *options, struct err *err)
+{
+    struct engine *e = calloc(1, sizeof(*e));
+    struct bt_frame *f = bt_frame(v);
+
+    if (!e) {
+        err_set(err, EXIT_HOST, "out of memory for the translator");
+        return NULL;
+    }
+    e->v = v;
+    memset(f, 0, sizeof(*f));
+    f->owner = e;
+    e->bt.isa = v->model->isa;
+    e->bt.spaces = &e->spaces;
+    if (!parse_options(&e->bt.opt, options, err) || !arena_init(&e->arena, e->bt.opt.cache_size, err) ||
+        !blocks_init(&e->blocks, err) || !bt_signals_install(e, err))
+        goto fail;
+    emit_stubs(e);
+    if (!spaces_init(&e->spaces, e->bt.stubs.lookup, err))
+        goto fail;
+    e->hints = map(sizeof(*e->hints) << 20);
+    e->stack = map(HOST_STACK_SIZE);
+    if (!e->hints || !e->stack || mprotect(e->stack, HOST_STACK_GUARD, PROT_NONE) < 0) {
+        err_set(err, EXIT_HOST, "out of memory for the translator: %s", strerror(errno));
+        goto fail;
+    }
+    e->stack_top = (u64)e->stack + HOST_STACK_SIZE - 64;
+    bt_reset_stack(e);
+    v->fpu_sync = bt_fpu_sync;
+    v->fpu_live = false;
+    v->mmu->phys->code_write = bt_code_write;
+    v->mmu->phys->opaque = e;
+    v->mmu->mapping_changed = bt_mapping_changed;
+    v->mmu->opaque = e;
+    return e;
+fail:
+    destroy(e);
+    return NULL;
+}
+
+static enum cpu_exit run(struct engine *e)
+{
+    u64 (*enter)(struct vcpu *, u64) = (void *)(u64)e->bt.stubs.enter;
+    u64 host;
+
+    bt_signal_thread(e);
+    host = bt_dispatch(e);
+    if (host != e->bt.stubs.leave)
+        enter(e->v, host);
+    bt_signal_thread(NULL);
+    return e->exit;
+}
+
+static void stats(struct engine *e, FILE *f)
+{
+    fprintf(f, "engine: bt\n");
+#define X(id, help) fprintf(f, "%16llu  %s\n", (unsigned long long)e->count.id, help);
+    BT_COUNTER_LIST(X)
+#undef X
+    fprintf(f, "%16u  bytes of code cache used, of %u\n", e->arena.used, e->arena.size);
+    fprintf(f, "sensitive instructions left to the emulator:\n");
+    for (unsigned i = 1; i < SENS_COUNT; i++)
+        if (e->count.sensitive[i])
+            fprintf(f, "%16llu  %s\n", (unsigned long long)e->count.sensitive[i], sensitive_name[i]);
+}
+
+const struct engine_ops engine_bt = {
+    .name = "bt",
+    .help = "translate guest code to host code (the default)",
+    .create = create,
+    .destroy = destroy,
+    .run = run,
+    .kick = bt_kick,
+    .stats = stats,
+};

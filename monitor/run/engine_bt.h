@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The binary-translation engine, shared by its files:
+//   engine_bt.c     create, run, options, statistics
+//   bt_dispatch.c   what runs next: events, modes, look-up, translation, invalidation
+//   bt_callout.c    the C side of the stubs
+//   bt_signal.c     host signals become callouts
+//   bt_fpu.c        who holds the guest's x87 and SSE state
+#ifndef RING3_MONITOR_RUN_ENGINE_BT_H
+#define RING3_MONITOR_RUN_ENGINE_BT_H
+
+#include "bt/bt.h"
+#include "cache/arena.h"
+#include "engine.h"
+
+#include <pthread.h>
+
+#define BT_COUNTER_LIST(X)                                                                   \
+    X(translated, "blocks translated")                                                       \
+    X(guest_bytes, "guest bytes translated")                                                 \
+    X(host_bytes, "host bytes emitted")                                                      \
+    X(translate_ns, "nanoseconds translating")                                               \
+    X(lookups, "indirect targets looked up in C")                                            \
+    X(links, "branches chained")                                                             \
+    X(memory, "checked accesses that missed the TLB")                                        \
+    X(emulated, "instructions left to the emulator")                                         \
+    X(faults, "hidden faults: host signals on guest accesses")                               \
+    X(fills, "hidden faults answered by a mapping")                                          \
+    X(wraps, "sites converted to 32-bit address sums")                                       \
+    X(conversions, "sites converted to the checked form")                                    \
+    X(events, "events taken in translated code")                                             \
+    X(steps, "host single steps to an instruction boundary")                                 \
+    X(invalidated, "blocks invalidated")                                                     \
+    X(flushes, "times the code cache was emptied")                                           \
+    X(spaces, "spaces cleared")                                                              \
+    X(interp_slices, "slices interpreted in modes that are not translated")
+
+struct engine {
+    struct vcpu *v;
+    struct bt bt;
+    struct arena arena;
+    struct blocks blocks;
+    struct spaces spaces;
+    struct space *space;     // current
+    u32 mode;                // MODE_*, current
+    u8 **hints;              // per guest-physical page, NULL or HINT_* per byte
+    enum cpu_exit exit;      // why run returns
+    bool spaces_stale;       // a mapping changed: empty them before going on
+    // Where translated code was interrupted to leave for the machine, to go on there if nothing else comes up.
+    u32 pause_pc, pause_eip;
+    u64 flush_count, invalidations;
+    u8 *stack;               // the host stack of translated code, with a guard page below
+    u64 stack_top;
+    void *signal_stack;
+    pthread_t thread;
+    volatile bool running;
+    u64 exits;
+    struct {
+#define X(id, help) u64 id;
+        BT_COUNTER_LIST(X)
+#undef X
+        u64 sensitive[SENS_COUNT];
+    } count;
+};
+
+#define HOST_STACK_SIZE (256u << 10)
+#define HOST_STACK_GUARD PAGE_SIZE
+
+// ---- bt_dispatch.c
+// The host address to go on at with the guest at v->eip: an entry of a block, or the stub that leaves, with e->exit
+// set. Delivers what is pending, interprets what is not translated. Catches guest faults itself.
+u64 bt_dispatch(struct engine *e);
+// The same, having first delivered a fault that C code raised for the guest.
+u64 bt_deliver(struct engine *e, enum cpu_exit exit);
+u64 bt_leave(struct engine *e, enum cpu_exit exit);
+void bt_code_write(void *opaque, gpa_t gpa, u32 len);
+void bt_mapping_changed(void *opaque, gla_t gla, u32 len);
+void bt_flush(struct engine *e);
+void bt_reset_stack(struct engine *e);
+// Records a hint for the guest instruction at eip (its page must be mapped), and drops the blocks that hold it.
+void bt_hint(struct engine *e, struct block *block, u32 guest_offset, u8 hint);
+// The current mode's MODE_* bits, or MODE_INTERPRET.
+#define MODE_INTERPRET (~0u)
+u32 bt_mode(const struct vcpu *v);
+// Sets up frame.window, table, seg_* for the current space and segments.
+void bt_refresh(struct engine *e);
+
+// ---- bt_callout.c
+extern const struct bt_callouts bt_engine_callouts;
+
+// ---- bt_signal.c
+bool bt_signals_install(struct engine *e, struct err *err);
+void bt_signals_remove(struct engine *e);
+void bt_signal_thread(struct engine *e); // this thread runs e from now on (NULL: none)
+void bt_kick(struct engine *e);
+
+// ---- bt_fpu.c
+void bt_fpu_load(struct engine *e);
+void bt_fpu_sync(struct vcpu *v);
+
+static inline struct engine *bt_engine(struct vcpu *v)
+{
+    return bt_frame(v)->owner;
+}
+
+#endif
