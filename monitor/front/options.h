@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The command line: one table of options, from which parsing, --help and "did you mean" are made.
+#ifndef RING3_MONITOR_FRONT_OPTIONS_H
+#define RING3_MONITOR_FRONT_OPTIONS_H
+
+#include "monitor/base/err.h"
+#include "monitor/base/log.h"
+#include "monitor/run/machine.h"
+
+// Columns: group, name, argument or NULL, help. Groups are in options.c; their order is the table's.
+#define OPTION_LIST(X)                                                                       \
+    X(GUEST, "kernel", "FILE", "bzImage, Multiboot, 32-bit ELF, *.bin or boot sector to start")\
+    X(GUEST, "initrd", "FILE", "initial RAM disk; for Multiboot \"FILE ARGS,FILE ARGS...\"") \
+    X(GUEST, "append", "TEXT", "kernel command line")                                        \
+    X(MACHINE, "m", "SIZE", "memory in MiB, or with a suffix K, M or G (default 128)")       \
+    X(MACHINE, "cpu", "MODEL", "CPU model (default pentium3; help lists them)")              \
+    X(MACHINE, "device", "NAME,...", "isa-debug-exit,iobase=PORT,iosize=BYTES (help lists)") \
+    X(MACHINE, "no-reboot", NULL, "exit instead of rebooting")                               \
+    X(RUN, "accel", "ENGINE", "engine that runs guest code (help lists them)")               \
+    X(RUN, "bt", "LIST", "options of the translator, as chain=off,direct=off")               \
+    X(RUN, "timeout", "SECONDS", "end the run after this time, with status 68")              \
+    X(IO, "serial", "DEV", "stdio, file:PATH, unix:PATH[,server=on][,wait=off] or none")     \
+    X(IO, "debugcon", "DEV", "what the guest writes to port 0xe9: stdio, file:PATH or none") \
+    X(IO, "nographic", NULL, "no screen, console on the terminal (always so)")               \
+    X(LOOK, "d", "LIST", "traces, separated by commas (help lists them)")                    \
+    X(LOOK, "D", "FILE", "write traces to FILE instead of standard error")                   \
+    X(LOOK, "stats", NULL, "print counters at the end")                                      \
+    X(HELP, "help", NULL, "print this help")                                                 \
+    X(HELP, "h", NULL, "the same")                                                           \
+    X(HELP, "version", NULL, "print the version")
+
+struct options {
+    struct machine_config machine; // all but the log and the console's fields is filled
+    const char *serial, *debugcon; // as given; "stdio" by default
+    const char *log_file;          // -D or NULL
+    u32 log_mask;                  // -d
+    bool stats;
+};
+
+enum options_result {
+    OPTIONS_RUN,   // go on
+    OPTIONS_DONE,  // help was asked for, and printed
+    OPTIONS_ERROR, // *err says what is wrong
+};
+
+// Parses argv. Strings in *options point into argv. Prints help to standard output.
+enum options_result options_parse(struct options *options, int argc, char **argv, struct err *err);
+
+// Parts, for unit tests. A size: digits with an optional suffix, MiB without one; 0 if malformed.
+u64 options_size(const char *text);
+// The option whose name is nearest to `name` (without dashes) by edit distance; NULL if none is near.
+const char *options_nearest(const char *name);
+// Adds the traces of a comma-separated list to *mask.
+bool options_log(const char *list, u32 *mask, struct err *err);
+
+#endif
