@@ -61,7 +61,7 @@ test_main:
     call routine
     addb $3, routine + 1
     call routine
-    movl %ecx, routine_imm + 1
+    movl %ecx, routine_imm + 2
     call routine
     loop 1b
     mix
@@ -145,7 +145,7 @@ test_main:
 2:  movl %eax, 3f - 4
     call first
 3:  mix
-    xorb $8f - 9f, 4f + 1
+    xorb $9f - 8f, 4f + 1
 4:  jmp 8f
 8:  nop
 9:  loop 1b
@@ -221,7 +221,7 @@ routine:
     movb $1, %al
     addl %eax, %edx
 routine_imm:
-    addl $1, %esi
+    addl $0x12345678, %esi
     ret
 
     .balign 4096
