@@ -140,6 +140,9 @@ static void execute(struct vcpu *v, const struct insn *insn, const struct simd_f
     h.eax = v->gpr[R_EAX];
     if (form->flags & FORM_LENGTHS)
         h.edx = v->gpr[R_EDX];
+    // The stack becomes MMX registers even if #XM follows (CVTPI2PS).
+    if (mmx && !to_memory)
+        mmx_enter(v->fx);
     run(v, &h, mmx ? fpu_host_mmx : fpu_host_xmm, find_stub(insn, form, prefix));
 
     if (to_memory)

@@ -10,7 +10,8 @@
 
 // One page at the same address for the host and the guest, so that EDI can be equal as well.
 #define TEST_PAGE 0x1000000u
-#define TEST_AT (TEST_PAGE + 0x800) // where EDI points, give or take a misalignment
+#define TEST_OFFSET 0x800u
+#define TEST_AT (TEST_PAGE + TEST_OFFSET) // where EDI points, give or take a misalignment
 #define TEST_RAM (32u << 20)
 
 // What the host does, and what the interpreter is given and does.
