@@ -26,8 +26,8 @@ static const u8 mem_size[][2] = { // by operand size: 16, 32
     [SIZE_SAVE] = { 94, 108 },
 };
 
-// The bytes being decoded. Reads past end set `out` and give 0, so that only the end of the decoding
-// has to look; end is never more than INSN_MAX bytes from the start.
+// The bytes being decoded. Reads past end set `out` and give 0, so that only the end of the
+// decoding has to look; end is never more than INSN_MAX bytes from the start.
 struct cursor {
     const u8 *p, *end;
     bool out;
@@ -213,7 +213,8 @@ static const struct row *decode_opcode(struct insn *insn, struct cursor *c)
 static inline void decode_prefixes(struct insn *insn, struct cursor *c)
 {
     static const u8 seg_of[8] = { // by bits 5..3 of 26, 2E, 36, 3E and bit 0 of 64, 65
-        [0x26 >> 3 & 7] = S_ES, [0x2e >> 3 & 7] = S_CS, [0x36 >> 3 & 7] = S_SS, [0x3e >> 3 & 7] = S_DS,
+        [0x26 >> 3 & 7] = S_ES, [0x2e >> 3 & 7] = S_CS, [0x36 >> 3 & 7] = S_SS,
+        [0x3e >> 3 & 7] = S_DS,
     };
     unsigned prefix = 0;
 

@@ -83,8 +83,9 @@ enum { // insn.attr
     INSN_SSE = BIT(4),      // touches XMM registers or MXCSR
     INSN_STRING = BIT(5),   // MOVS CMPS STOS LODS SCAS INS OUTS
     INSN_STACK = BIT(6),    // implicit stack access
-    INSN_8BIT = BIT(7),     // its ModRM reg/rm register operands are byte registers: both. The forms
-                            // with one (MOVZX MOVSX Gv,Eb, CRC32 Gd,Eb) only have mem_size 1
+    // Its ModRM reg/rm register operands are byte registers. Not set where only rm is (MOVZX and
+    // MOVSX Gv,Eb, CRC32 Gd,Eb).
+    INSN_8BIT = BIT(7),
     INSN_UD = BIT(8),       // undefined: raises #UD
     // Ends a block although it falls through: what the code after it was translated under may have
     // changed (CR writes, segment loads, STI, POPF, I/O...). Set with FLOW_FAR and INSN_UD too.
@@ -110,8 +111,8 @@ struct insn {
     u8 len;          // total length in bytes, 1..15
     u8 prefix;       // PFX_*
     u8 seg;          // effective segment of the memory operand (override or default), S_*
-    u8 opsize;       // 2 or 4: effective operand size. Forms whose general register operands have one
-                     // size whatever the prefixes say (MOVD, MOV CRn, ARPL...) have that
+    u8 opsize;       // 2 or 4: effective operand size. Forms whose general register operands have
+                     // one size whatever the prefixes say (MOVD, MOV CRn, ARPL...) have that
     u8 addrsize;     // 2 or 4: effective address size
     u8 pfx_len;      // bytes of legacy prefixes before the opcode
 

@@ -3,7 +3,8 @@
 #include "row.h"
 
 // An MMX instruction of the given step and its SSE2 twin on XMM registers.
-#define MMX_(name, mm, step) PFX(I(name, Pq | mm | RD, ISA(step)), I(name, Vx | Wx | RD, ISA(SSE2)), NONE, NONE)
+#define MMX_(name, mm, step)                                                                 \
+    PFX2(I(name, Pq | mm | RD, ISA(step)), I(name, Vx | Wx | RD, ISA(SSE2)))
 #define MMX(name) MMX_(name, Qq, MMX)
 
 // SSE arithmetic: packed single and double, scalar single and double.
@@ -12,7 +13,7 @@
         I(name "ss", Vx | Wd | RD scalar, ISA(SSE)), I(name "sd", Vx | Wq | RD scalar, ISA(SSE2)))
 #define SSE4(name) SSE(name, , )
 #define SSE_PACKED(name)                                                                     \
-    PFX(I(name "ps", Vx | Wx | RD, ISA(SSE)), I(name "pd", Vx | Wx | RD, ISA(SSE2)), NONE, NONE)
+    PFX2(I(name "ps", Vx | Wx | RD, ISA(SSE)), I(name "pd", Vx | Wx | RD, ISA(SSE2)))
 #define SSE_SINGLE(name)                                                                     \
     PFX(I(name "ps", Vx | Wx | RD, ISA(SSE)), NONE, I(name "ss", Vx | Wd | RD, ISA(SSE)), NONE)
 #define SSE_COMPARE(name)                                                                    \
@@ -22,8 +23,8 @@
     PFX(NONE, I(name "pd", Vx | Wx | RD, ISA(SSE3)), NONE, I(name "ps", Vx | Wx | RD, ISA(SSE3)))
 
 // Groups 12 to 14: shifts of MMX and XMM registers by an immediate.
-#define SHIFT_IMM(name) PFX(I(name, Nq | Ib, ISA(MMX)), I(name, Ux | Ib, ISA(SSE2)), NONE, NONE)
-#define SHIFT_XMM(name) PFX(NONE, I(name, Ux | Ib, ISA(SSE2)), NONE, NONE)
+#define SHIFT_IMM(name) PFX2(I(name, Nq | Ib, ISA(MMX)), I(name, Ux | Ib, ISA(SSE2)))
+#define SHIFT_XMM(name) PFX2(NONE, I(name, Ux | Ib, ISA(SSE2)))
 
 #define HINT_NOP I("nop", Ev | AD, ISA(P6))
 #define PREFETCH(name) I(name, Eb_zx | AD, ISA(P6))
@@ -39,7 +40,8 @@
 const struct row insn_map_0f[256] = {
     [0x00] = CHOOSE(BY_REG,
         I("sldt", Ew | WR, SENS(SLDT)), I("str", Ew | WR, SENS(STR)),
-        I("lldt", Ew | RD | STOP | E_OS16, SENS(LLDT)), I("ltr", Ew | RD | STOP | E_OS16, SENS(LTR)),
+        I("lldt", Ew | RD | STOP | E_OS16, SENS(LLDT)),
+        I("ltr", Ew | RD | STOP | E_OS16, SENS(LTR)),
         I("verr", Ew | RD | E_OS16, SENS(VERR), FW(FL_ZF)),
         I("verw", Ew | RD | E_OS16, SENS(VERW), FW(FL_ZF)), NONE, NONE),
     [0x01] = CHOOSE(BY_MODREG,
@@ -62,17 +64,21 @@ const struct row insn_map_0f[256] = {
                  I("movss", Vx | Wd | RD, ISA(SSE)), I("movsd", Vx | Wq | RD, ISA(SSE2))),
     [0x11] = PFX(I("movups", Wx | Vx | WR, ISA(SSE)), I("movupd", Wx | Vx | WR, ISA(SSE2)),
                  I("movss", Wd | Vx | WR, ISA(SSE)), I("movsd", Wq | Vx | WR, ISA(SSE2))),
-    [0x12] = PFX(CHOOSE(BY_MOD, I("movlps", Vx | Mq | RD, ISA(SSE)), I("movhlps", Vx | Ux, ISA(SSE))),
+    [0x12] = PFX(CHOOSE(BY_MOD, I("movlps", Vx | Mq | RD, ISA(SSE)),
+                        I("movhlps", Vx | Ux, ISA(SSE))),
                  I("movlpd", Vx | Mq | RD, ISA(SSE2)),
                  I("movsldup", Vx | Wx | RD, ISA(SSE3)), I("movddup", Vx | Wq | RD, ISA(SSE3))),
-    [0x13] = PFX(I("movlps", Mq | Vx | WR, ISA(SSE)), I("movlpd", Mq | Vx | WR, ISA(SSE2)), NONE, NONE),
+    [0x13] = PFX2(I("movlps", Mq | Vx | WR, ISA(SSE)), I("movlpd", Mq | Vx | WR, ISA(SSE2))),
     [0x14] = SSE_PACKED("unpckl"),
     [0x15] = SSE_PACKED("unpckh"),
-    [0x16] = PFX(CHOOSE(BY_MOD, I("movhps", Vx | Mq | RD, ISA(SSE)), I("movlhps", Vx | Ux, ISA(SSE))),
-                 I("movhpd", Vx | Mq | RD, ISA(SSE2)), I("movshdup", Vx | Wx | RD, ISA(SSE3)), NONE),
-    [0x17] = PFX(I("movhps", Mq | Vx | WR, ISA(SSE)), I("movhpd", Mq | Vx | WR, ISA(SSE2)), NONE, NONE),
+    [0x16] = PFX(CHOOSE(BY_MOD, I("movhps", Vx | Mq | RD, ISA(SSE)),
+                        I("movlhps", Vx | Ux, ISA(SSE))),
+                 I("movhpd", Vx | Mq | RD, ISA(SSE2)), I("movshdup", Vx | Wx | RD, ISA(SSE3)),
+                 NONE),
+    [0x17] = PFX2(I("movhps", Mq | Vx | WR, ISA(SSE)), I("movhpd", Mq | Vx | WR, ISA(SSE2))),
     [0x18] = CHOOSE(BY_MODREG,
-        PREFETCH("prefetchnta"), PREFETCH("prefetcht0"), PREFETCH("prefetcht1"), PREFETCH("prefetcht2"),
+        PREFETCH("prefetchnta"), PREFETCH("prefetcht0"), PREFETCH("prefetcht1"),
+        PREFETCH("prefetcht2"),
         HINT_NOP, HINT_NOP, HINT_NOP, HINT_NOP,
         HINT_NOP, HINT_NOP, HINT_NOP, HINT_NOP, HINT_NOP, HINT_NOP, HINT_NOP, HINT_NOP),
     [0x19] = HINT_NOP, [0x1a] = HINT_NOP, [0x1b] = HINT_NOP, [0x1c] = HINT_NOP, [0x1d] = HINT_NOP,
@@ -82,11 +88,11 @@ const struct row insn_map_0f[256] = {
     [0x21] = I("mov", Rd | Dd, SENS(MOV_FROM_DR)),
     [0x22] = MOV_CR(I("mov", Cd | Rd | STOP, SENS(MOV_TO_CR))),
     [0x23] = I("mov", Dd | Rd | STOP, SENS(MOV_TO_DR)),
-    [0x28] = PFX(I("movaps", Vx | Wx | RD, ISA(SSE)), I("movapd", Vx | Wx | RD, ISA(SSE2)), NONE, NONE),
-    [0x29] = PFX(I("movaps", Wx | Vx | WR, ISA(SSE)), I("movapd", Wx | Vx | WR, ISA(SSE2)), NONE, NONE),
+    [0x28] = PFX2(I("movaps", Vx | Wx | RD, ISA(SSE)), I("movapd", Vx | Wx | RD, ISA(SSE2))),
+    [0x29] = PFX2(I("movaps", Wx | Vx | WR, ISA(SSE)), I("movapd", Wx | Vx | WR, ISA(SSE2))),
     [0x2a] = PFX(I("cvtpi2ps", Vx | Qq | RD, ISA(SSE)), I("cvtpi2pd", Vx | Qq | RD, ISA(SSE2)),
                  I("cvtsi2ss", Vx | Ed | RD, ISA(SSE)), I("cvtsi2sd", Vx | Ed | RD, ISA(SSE2))),
-    [0x2b] = PFX(I("movntps", Mx | Vx | WR, ISA(SSE)), I("movntpd", Mx | Vx | WR, ISA(SSE2)), NONE, NONE),
+    [0x2b] = PFX2(I("movntps", Mx | Vx | WR, ISA(SSE)), I("movntpd", Mx | Vx | WR, ISA(SSE2))),
     [0x2c] = PFX(I("cvttps2pi", Pq | Wq | RD, ISA(SSE)), I("cvttpd2pi", Pq | Wx | RD, ISA(SSE2)),
                  I("cvttss2si", Gd | Wd | RD, ISA(SSE)), I("cvttsd2si", Gd | Wq | RD, ISA(SSE2))),
     [0x2d] = PFX(I("cvtps2pi", Pq | Wq | RD, ISA(SSE)), I("cvtpd2pi", Pq | Wx | RD, ISA(SSE2)),
@@ -104,7 +110,7 @@ const struct row insn_map_0f[256] = {
     CC_LIST(X)
 #undef X
 
-    [0x50] = PFX(I("movmskps", Gd | Ux, ISA(SSE)), I("movmskpd", Gd | Ux, ISA(SSE2)), NONE, NONE),
+    [0x50] = PFX2(I("movmskps", Gd | Ux, ISA(SSE)), I("movmskpd", Gd | Ux, ISA(SSE2))),
     [0x51] = SSE4("sqrt"),
     [0x52] = SSE_SINGLE("rsqrt"),
     [0x53] = SSE_SINGLE("rcp"),
@@ -135,13 +141,15 @@ const struct row insn_map_0f[256] = {
     [0x69] = MMX("punpckhwd"),
     [0x6a] = MMX("punpckhdq"),
     [0x6b] = MMX("packssdw"),
-    [0x6c] = PFX(NONE, I("punpcklqdq", Vx | Wx | RD, ISA(SSE2)), NONE, NONE),
-    [0x6d] = PFX(NONE, I("punpckhqdq", Vx | Wx | RD, ISA(SSE2)), NONE, NONE),
-    [0x6e] = PFX(I("movd", Pq | Ed | RD, ISA(MMX)), I("movd", Vx | Ed | RD, ISA(SSE2)), NONE, NONE),
+    [0x6c] = PFX2(NONE, I("punpcklqdq", Vx | Wx | RD, ISA(SSE2))),
+    [0x6d] = PFX2(NONE, I("punpckhqdq", Vx | Wx | RD, ISA(SSE2))),
+    [0x6e] = PFX2(I("movd", Pq | Ed | RD, ISA(MMX)), I("movd", Vx | Ed | RD, ISA(SSE2))),
     [0x6f] = PFX(I("movq", Pq | Qq | RD, ISA(MMX)), I("movdqa", Vx | Wx | RD, ISA(SSE2)),
                  I("movdqu", Vx | Wx | RD, ISA(SSE2)), NONE),
-    [0x70] = PFX(I("pshufw", Pq | Qq | Ib | RD, ISA(SSE)), I("pshufd", Vx | Wx | Ib | RD, ISA(SSE2)),
-                 I("pshufhw", Vx | Wx | Ib | RD, ISA(SSE2)), I("pshuflw", Vx | Wx | Ib | RD, ISA(SSE2))),
+    [0x70] = PFX(I("pshufw", Pq | Qq | Ib | RD, ISA(SSE)),
+                 I("pshufd", Vx | Wx | Ib | RD, ISA(SSE2)),
+                 I("pshufhw", Vx | Wx | Ib | RD, ISA(SSE2)),
+                 I("pshuflw", Vx | Wx | Ib | RD, ISA(SSE2))),
     [0x71] = CHOOSE(BY_REG, NONE, NONE, SHIFT_IMM("psrlw"), NONE, SHIFT_IMM("psraw"), NONE,
                     SHIFT_IMM("psllw"), NONE),
     [0x72] = CHOOSE(BY_REG, NONE, NONE, SHIFT_IMM("psrld"), NONE, SHIFT_IMM("psrad"), NONE,
@@ -151,7 +159,7 @@ const struct row insn_map_0f[256] = {
     [0x74] = MMX("pcmpeqb"),
     [0x75] = MMX("pcmpeqw"),
     [0x76] = MMX("pcmpeqd"),
-    [0x77] = PFX(I("emms", Pq, ISA(MMX)), NONE, NONE, NONE),
+    [0x77] = PFX2(I("emms", Pq, ISA(MMX)), NONE),
     [0x7c] = SSE3_HORIZONTAL("hadd"),
     [0x7d] = SSE3_HORIZONTAL("hsub"),
     [0x7e] = PFX(I("movd", Ed | Pq | WR, ISA(MMX)), I("movd", Ed | Vx | WR, ISA(SSE2)),
@@ -177,7 +185,7 @@ const struct row insn_map_0f[256] = {
     [0xab] = BIT_OP("bts", Ev | Gv, RW | LK),
     [0xac] = I("shrd", Ev | Gv | Ib | RW | E_FIX_COUNT, FW(FL_ARITH)),
     [0xad] = I("shrd", Ev | Gv | CL | RW, FR(FL_ARITH)),
-    [0xae] = PFX(
+    [0xae] = PFX2(
         CHOOSE(BY_MODREG,
             I("fxsave", M | WR | X87, ISA(FXSR)), I("fxrstor", M | RD | X87, ISA(FXSR)),
             I("ldmxcsr", Vx | Md | RD, ISA(SSE)), I("stmxcsr", Vx | Md | WR, ISA(SSE)),
@@ -185,7 +193,7 @@ const struct row insn_map_0f[256] = {
             NONE, NONE, NONE, NONE, NONE,
             I("lfence", E_MODRM, ISA(SSE2)), I("mfence", E_MODRM, ISA(SSE2)),
             I("sfence", E_MODRM, ISA(SSE))),
-        NONE, NONE, NONE),
+        NONE),
     [0xaf] = I("imul", Gv | Ev | RD, FW(FL_ARITH)),
 
     [0xb0] = I("cmpxchg", Eb | Gb | RW | LK, ISA(486), FW(FL_ARITH)),
@@ -205,20 +213,23 @@ const struct row insn_map_0f[256] = {
     // BSF and BSR write ZF; the others are undefined, and kept by some silicon. TZCNT and LZCNT are
     // BSF and BSR where they are not implemented, so they count as no more.
     [0xbc] = PFX(I("bsf", Gv | Ev | RD, FW(FL_ZF)), I("bsf", Gv | Ev | RD, FW(FL_ZF)),
-                 I("tzcnt", Gv | Ev | RD, ISA(TZCNT), FW(FL_ZF)), I("bsf", Gv | Ev | RD, FW(FL_ZF))),
+                 I("tzcnt", Gv | Ev | RD, ISA(TZCNT), FW(FL_ZF)),
+                 I("bsf", Gv | Ev | RD, FW(FL_ZF))),
     [0xbd] = PFX(I("bsr", Gv | Ev | RD, FW(FL_ZF)), I("bsr", Gv | Ev | RD, FW(FL_ZF)),
-                 I("lzcnt", Gv | Ev | RD, ISA(LZCNT), FW(FL_ZF)), I("bsr", Gv | Ev | RD, FW(FL_ZF))),
+                 I("lzcnt", Gv | Ev | RD, ISA(LZCNT), FW(FL_ZF)),
+                 I("bsr", Gv | Ev | RD, FW(FL_ZF))),
     [0xbe] = I("movsx", Gv | Eb_zx | RD),
     [0xbf] = I("movsx", Gv | Ew | RD),
 
     [0xc0] = I("xadd", Eb | Gb | RW | LK, ISA(486), FW(FL_ARITH)),
     [0xc1] = I("xadd", Ev | Gv | RW | LK, ISA(486), FW(FL_ARITH)),
     [0xc2] = SSE("cmp", | Ib, | Ib),
-    [0xc3] = PFX(I("movnti", Md | Gd | WR, ISA(SSE2)), NONE, NONE, NONE),
-    [0xc4] = PFX(I("pinsrw", Pq | Ew | Ib | RD | E_OS32, ISA(SSE)),
-                 I("pinsrw", Vx | Ew | Ib | RD | E_OS32, ISA(SSE2)), NONE, NONE),
-    [0xc5] = PFX(I("pextrw", Gd | Nq | Ib, ISA(SSE)), I("pextrw", Gd | Ux | Ib, ISA(SSE2)), NONE, NONE),
-    [0xc6] = PFX(I("shufps", Vx | Wx | Ib | RD, ISA(SSE)), I("shufpd", Vx | Wx | Ib | RD, ISA(SSE2)),
+    [0xc3] = PFX2(I("movnti", Md | Gd | WR, ISA(SSE2)), NONE),
+    [0xc4] = PFX2(I("pinsrw", Pq | Ew | Ib | RD | E_OS32, ISA(SSE)),
+                  I("pinsrw", Vx | Ew | Ib | RD | E_OS32, ISA(SSE2))),
+    [0xc5] = PFX2(I("pextrw", Gd | Nq | Ib, ISA(SSE)), I("pextrw", Gd | Ux | Ib, ISA(SSE2))),
+    [0xc6] = PFX(I("shufps", Vx | Wx | Ib | RD, ISA(SSE)),
+                 I("shufpd", Vx | Wx | Ib | RD, ISA(SSE2)),
                  NONE, NONE),
     [0xc7] = CHOOSE(BY_MODREG,
         NONE, I("cmpxchg8b", Mq | RW | LK, ISA(P5), FW(FL_ZF)), NONE, NONE, NONE, NONE, NONE, NONE,
@@ -237,7 +248,7 @@ const struct row insn_map_0f[256] = {
     [0xd5] = MMX("pmullw"),
     [0xd6] = PFX(NONE, I("movq", Wq | Vx | WR, ISA(SSE2)), I("movq2dq", Vx | Nq, ISA(SSE2)),
                  I("movdq2q", Pq | Ux, ISA(SSE2))),
-    [0xd7] = PFX(I("pmovmskb", Gd | Nq, ISA(SSE)), I("pmovmskb", Gd | Ux, ISA(SSE2)), NONE, NONE),
+    [0xd7] = PFX2(I("pmovmskb", Gd | Nq, ISA(SSE)), I("pmovmskb", Gd | Ux, ISA(SSE2))),
     [0xd8] = MMX("psubusb"),
     [0xd9] = MMX("psubusw"),
     [0xda] = MMX_("pminub", Qq, SSE),
@@ -252,9 +263,10 @@ const struct row insn_map_0f[256] = {
     [0xe3] = MMX_("pavgw", Qq, SSE),
     [0xe4] = MMX_("pmulhuw", Qq, SSE),
     [0xe5] = MMX("pmulhw"),
-    [0xe6] = PFX(NONE, I("cvttpd2dq", Vx | Wx | RD, ISA(SSE2)), I("cvtdq2pd", Vx | Wq | RD, ISA(SSE2)),
+    [0xe6] = PFX(NONE, I("cvttpd2dq", Vx | Wx | RD, ISA(SSE2)),
+                 I("cvtdq2pd", Vx | Wq | RD, ISA(SSE2)),
                  I("cvtpd2dq", Vx | Wx | RD, ISA(SSE2))),
-    [0xe7] = PFX(I("movntq", Mq | Pq | WR, ISA(SSE)), I("movntdq", Mx | Vx | WR, ISA(SSE2)), NONE, NONE),
+    [0xe7] = PFX2(I("movntq", Mq | Pq | WR, ISA(SSE)), I("movntdq", Mx | Vx | WR, ISA(SSE2))),
     [0xe8] = MMX("psubsb"),
     [0xe9] = MMX("psubsw"),
     [0xea] = MMX_("pminsw", Qq, SSE),
@@ -270,7 +282,7 @@ const struct row insn_map_0f[256] = {
     [0xf4] = MMX_("pmuludq", Qq, SSE2),
     [0xf5] = MMX("pmaddwd"),
     [0xf6] = MMX_("psadbw", Qq, SSE),
-    [0xf7] = PFX(I("maskmovq", Pq | Nq, ISA(SSE)), I("maskmovdqu", Vx | Ux, ISA(SSE2)), NONE, NONE),
+    [0xf7] = PFX2(I("maskmovq", Pq | Nq, ISA(SSE)), I("maskmovdqu", Vx | Ux, ISA(SSE2))),
     [0xf8] = MMX("psubb"),
     [0xf9] = MMX("psubw"),
     [0xfa] = MMX("psubd"),

@@ -3,8 +3,9 @@
 // Westmere or Silvermont had; none of the VEX-encoded ones.
 #include "row.h"
 
-#define SSSE3(name) PFX(I(name, Pq | Qq | RD, ISA(SSSE3)), I(name, Vx | Wx | RD, ISA(SSSE3)), NONE, NONE)
-#define ONLY_66(...) PFX(NONE, I(__VA_ARGS__), NONE, NONE)
+#define SSSE3(name)                                                                          \
+    PFX2(I(name, Pq | Qq | RD, ISA(SSSE3)), I(name, Vx | Wx | RD, ISA(SSSE3)))
+#define ONLY_66(...) PFX2(NONE, I(__VA_ARGS__))
 #define SSE41(name, W) ONLY_66(name, Vx | W | RD, ISA(SSE41))
 #define SSE41_IMM(name, W) ONLY_66(name, Vx | W | Ib | RD, ISA(SSE41))
 #define AES(name) ONLY_66(name, Vx | Wx | RD, ISA(AES))
@@ -79,8 +80,8 @@ const struct row insn_map_0f3a[256] = {
     [0x0c] = SSE41_IMM("blendps", Wx),
     [0x0d] = SSE41_IMM("blendpd", Wx),
     [0x0e] = SSE41_IMM("pblendw", Wx),
-    [0x0f] = PFX(I("palignr", Pq | Qq | Ib | RD, ISA(SSSE3)), I("palignr", Vx | Wx | Ib | RD, ISA(SSSE3)),
-                 NONE, NONE),
+    [0x0f] = PFX2(I("palignr", Pq | Qq | Ib | RD, ISA(SSSE3)),
+                  I("palignr", Vx | Wx | Ib | RD, ISA(SSSE3))),
     [0x14] = ONLY_66("pextrb", Eb_zx | Vx | Ib | WR | E_OS32, ISA(SSE41)),
     [0x15] = ONLY_66("pextrw", Ew | Vx | Ib | WR | E_OS32, ISA(SSE41)),
     [0x16] = ONLY_66("pextrd", Ed | Vx | Ib | WR, ISA(SSE41)),

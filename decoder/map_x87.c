@@ -5,7 +5,8 @@
 #include "row.h"
 
 #define F(name, ...) I(name, X87 | E_MODRM, ##__VA_ARGS__) // registers only
-#define FM(name, size, access, ...) I(name, X87 | E_MODRM | E_SIZE(SIZE_##size) | access, ##__VA_ARGS__)
+#define FM(name, size, access, ...)                                                          \
+    I(name, X87 | E_MODRM | E_SIZE(SIZE_##size) | access, ##__VA_ARGS__)
 
 #define ARITH_M(i, size)                                                                     \
     FM("f" i "add", size, RD), FM("f" i "mul", size, RD),                                    \
@@ -32,7 +33,8 @@ const struct row insn_x87[8][16] = {
         RM(F("fnop"), NONE, NONE, NONE, NONE, NONE, NONE, NONE),
         F("fstp"),
         RM(F("fchs"), F("fabs"), NONE, NONE, F("ftst"), F("fxam"), NONE, NONE),
-        RM(F("fld1"), F("fldl2t"), F("fldl2e"), F("fldpi"), F("fldlg2"), F("fldln2"), F("fldz"), NONE),
+        RM(F("fld1"), F("fldl2t"), F("fldl2e"), F("fldpi"), F("fldlg2"), F("fldln2"), F("fldz"),
+           NONE),
         RM(F("f2xm1"), F("fyl2x"), F("fptan"), F("fpatan"), F("fxtract"), F("fprem1"), F("fdecstp"),
            F("fincstp")),
         RM(F("fprem"), F("fyl2xp1"), F("fsqrt"), F("fsincos"), F("frndint"), F("fscale"), F("fsin"),

@@ -137,6 +137,7 @@ enum { IMM_NONE, IMM_B, IMM_W, IMM_Z, IMM_AP, IMM_WB, IMM_O };
 #define ISA(step) .isa = ISA_##step
 #define CHOOSE(how, ...) { .by = (how), .sub = (const struct row[]){ __VA_ARGS__ } }
 #define PFX(...) CHOOSE(BY_PFX, __VA_ARGS__)
+#define PFX2(none, with_66) PFX(none, with_66, NONE, NONE)
 #define NONE { .name = NULL }
 // Eight rows for the registers in an opcode's low three bits; or seven, without the first.
 #define REGS(op, ...) [op] = I(__VA_ARGS__), REGS_1_7(op, __VA_ARGS__)

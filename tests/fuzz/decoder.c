@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Fuzzes insn_decode. The input is the guest code; both code sizes are tried. The bytes are passed as they
-// come, so that AddressSanitizer sees a read past them, and each result is held against insn.h's contract.
+// Fuzzes insn_decode. The input is the guest code; both code sizes are tried. The bytes are
+// passed as they come, so that AddressSanitizer sees a read past them, and each result is held
+// against insn.h's contract.
 #include "decoder/insn.h"
 
 #include <stdio.h>

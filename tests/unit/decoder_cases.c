@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What the comparisons with other decoders cannot show: the sensitive list, where blocks end, flags that
-// depend on a count, LOCK, truncation, the 15-byte limit, and that no byte past `avail` is read.
+// What the comparisons with other decoders cannot show: the sensitive list, where blocks end,
+// flags that depend on a count, LOCK, truncation, the 15-byte limit, and that no byte past
+// `avail` is read.
 #include "decoder/insn.h"
 
 #include <check.h>
@@ -30,10 +31,12 @@ static const struct {
     bool stop;
 } sensitive[] = {
     { "fa", SENS_CLI, 0 }, { "fb", SENS_STI, 1 }, { "f4", SENS_HLT, 1 }, { "e4 60", SENS_IN, 1 },
-    { "66 ed", SENS_IN, 1 }, { "ee", SENS_OUT, 1 }, { "e7 10", SENS_OUT, 1 }, { "f3 6c", SENS_INS, 1 },
+    { "66 ed", SENS_IN, 1 }, { "ee", SENS_OUT, 1 }, { "e7 10", SENS_OUT, 1 },
+    { "f3 6c", SENS_INS, 1 },
     { "6f", SENS_OUTS, 1 }, { "0f 01 10", SENS_LGDT, 1 }, { "0f 01 1e", SENS_LIDT, 1 },
     { "0f 00 d0", SENS_LLDT, 1 }, { "0f 00 18", SENS_LTR, 1 }, { "0f 01 f0", SENS_LMSW, 1 },
-    { "0f 06", SENS_CLTS, 1 }, { "0f 20 c0", SENS_MOV_FROM_CR, 0 }, { "0f 22 c0", SENS_MOV_TO_CR, 1 },
+    { "0f 06", SENS_CLTS, 1 }, { "0f 20 c0", SENS_MOV_FROM_CR, 0 },
+    { "0f 22 c0", SENS_MOV_TO_CR, 1 },
     { "0f 22 18", SENS_MOV_TO_CR, 1 }, { "0f 21 f8", SENS_MOV_FROM_DR, 0 },
     { "0f 23 f8", SENS_MOV_TO_DR, 1 }, { "0f 01 38", SENS_INVLPG, 1 }, { "0f 08", SENS_INVD, 0 },
     { "0f 09", SENS_WBINVD, 0 }, { "0f 32", SENS_RDMSR, 0 }, { "0f 30", SENS_WRMSR, 1 },
@@ -45,12 +48,16 @@ static const struct {
     { "0f 03 01", SENS_LSL, 0 }, { "0f 00 e0", SENS_VERR, 0 }, { "0f 00 28", SENS_VERW, 0 },
     { "63 c8", SENS_ARPL, 0 }, { "06", SENS_PUSH_SEG, 0 }, { "0e", SENS_PUSH_SEG, 0 },
     { "0f a8", SENS_PUSH_SEG, 0 }, { "17", SENS_POP_SEG, 1 }, { "1f", SENS_POP_SEG, 1 },
-    { "0f a1", SENS_POP_SEG, 1 }, { "8c d8", SENS_MOV_FROM_SEG, 0 }, { "8c 18", SENS_MOV_FROM_SEG, 0 },
-    { "8e d0", SENS_MOV_TO_SEG, 1 }, { "8e 18", SENS_MOV_TO_SEG, 1 }, { "c5 00", SENS_LOAD_FAR_PTR, 1 },
+    { "0f a1", SENS_POP_SEG, 1 }, { "8c d8", SENS_MOV_FROM_SEG, 0 },
+    { "8c 18", SENS_MOV_FROM_SEG, 0 },
+    { "8e d0", SENS_MOV_TO_SEG, 1 }, { "8e 18", SENS_MOV_TO_SEG, 1 },
+    { "c5 00", SENS_LOAD_FAR_PTR, 1 },
     { "0f b2 20", SENS_LOAD_FAR_PTR, 1 }, { "9a 1 2 3 4 5 6", SENS_FAR_CALL, 1 },
-    { "ff 18", SENS_FAR_CALL, 1 }, { "ea 1 2 3 4 5 6", SENS_FAR_JMP, 1 }, { "ff 28", SENS_FAR_JMP, 1 },
+    { "ff 18", SENS_FAR_CALL, 1 }, { "ea 1 2 3 4 5 6", SENS_FAR_JMP, 1 },
+    { "ff 28", SENS_FAR_JMP, 1 },
     { "cb", SENS_FAR_RET, 1 }, { "ca 4 0", SENS_FAR_RET, 1 }, { "cd 80", SENS_INT, 1 },
-    { "cc", SENS_INT3, 1 }, { "f1", SENS_INT1, 1 }, { "ce", SENS_INTO, 1 }, { "0f aa", SENS_RSM, 1 },
+    { "cc", SENS_INT3, 1 }, { "f1", SENS_INT1, 1 }, { "ce", SENS_INTO, 1 },
+    { "0f aa", SENS_RSM, 1 },
 };
 
 START_TEST(test_sensitive)
@@ -141,7 +148,8 @@ START_TEST(test_flags)
     for (unsigned i = 0; i < ARRAY_LEN(flags); i++) {
         struct insn insn = decode(flags[i].hex, true);
 
-        ck_assert_msg(insn.flags_read == flags[i].read, "%s reads %x", flags[i].hex, insn.flags_read);
+        ck_assert_msg(insn.flags_read == flags[i].read, "%s reads %x", flags[i].hex,
+                      insn.flags_read);
         ck_assert_msg(insn.flags_written == flags[i].written, "%s writes %x", flags[i].hex,
                       insn.flags_written);
     }
@@ -152,17 +160,22 @@ static const char *const undefined[] = {
     "0f 0b", "0f b9 c0", "0f ff c0", "0f ff 04 25 1 2 3 4", // UD2, UD1, UD0
     "c4 c0", "c5 f8", "62 c0",                              // VEX and EVEX to others
     "8d c0", "0f c7 c8", "0f b2 c0", "ff d8", "ff e8", "ff f8", "fe d0", "8f c8",
-    "8e c8", "8e f0", "8c f0", "0f 20 c8", "0f 22 f8", "0f 05", "0f 07", "0f 24", "0f 01 c1", "0f 01 c8",
-    "0f b8", "f3 0f 28", "0f 6c", "0f 38 10", "d9 e2", "d9 d1", "da e8", "db e5", "dd f0", "de d8", "df e1",
+    "8e c8", "8e f0", "8c f0", "0f 20 c8", "0f 22 f8", "0f 05", "0f 07", "0f 24", "0f 01 c1",
+    "0f 01 c8",
+    "0f b8", "f3 0f 28", "0f 6c", "0f 38 10", "d9 e2", "d9 d1", "da e8", "db e5", "dd f0", "de d8",
+    "df e1",
     "0f ae c0", "66 0f ae", "0f 0f", "0f ba c0",
     // LOCK: on what has no memory destination, or is not in the list.
-    "f0 01 c8", "f0 03 00", "f0 89 00", "f0 38 00", "f0 90", "f0 f7 00 1 2 3 4", "f0 f7 20", "f0 0f a3 00",
+    "f0 01 c8", "f0 03 00", "f0 89 00", "f0 38 00", "f0 90", "f0 f7 00 1 2 3 4", "f0 f7 20",
+    "f0 0f a3 00",
     "f0 0f ba 20 1", "f0 a1 1 2 3 4", "f0 8f 00", "f0 40", "f0 a4", "f0 0f 22 c0", "f0 c1 20 1",
 };
 
 static const char *const lockable[] = {
-    "f0 01 00", "f0 80 08 1", "f0 81 10 1 2 3 4", "f0 82 18 1", "f0 83 20 1", "f0 28 00", "f0 31 00",
-    "f0 fe 00", "f0 ff 08", "f0 f6 10", "f0 f7 18", "f0 86 00", "f0 87 00", "f0 0f ab 00", "f0 0f b3 00",
+    "f0 01 00", "f0 80 08 1", "f0 81 10 1 2 3 4", "f0 82 18 1", "f0 83 20 1", "f0 28 00",
+    "f0 31 00",
+    "f0 fe 00", "f0 ff 08", "f0 f6 10", "f0 f7 18", "f0 86 00", "f0 87 00", "f0 0f ab 00",
+    "f0 0f b3 00",
     "f0 0f bb 00", "f0 0f ba 28 1", "f0 0f ba 30 1", "f0 0f ba 38 1", "f0 0f b0 00", "f0 0f b1 00",
     "f0 0f c0 00", "f0 0f c1 00", "f0 0f c7 08", "66 f0 01 00", "f0 f3 01 00",
 };
@@ -195,7 +208,8 @@ START_TEST(test_aliases)
         const char *hex, *name;
     } alias[] = {
         { "82 c8 01", "or" }, { "d6", "salc" }, { "f1", "int1" }, { "c0 f0 01", "shl" },
-        { "d3 f0", "shl" }, { "f6 c8 01", "test" }, { "f7 c8 1 2 3 4", "test" }, { "0f 0d c0", "prefetchw" },
+        { "d3 f0", "shl" }, { "f6 c8 01", "test" }, { "f7 c8 1 2 3 4", "test" },
+        { "0f 0d c0", "prefetchw" },
         { "0f 19 c0", "nop" }, { "f3 0f 1e fa", "nop" }, { "dc d1", "fcom" }, { "dc d9", "fcomp" },
         { "dd c9", "fxch" }, { "de d1", "fcomp" }, { "df c0", "ffreep" }, { "df c9", "fxch" },
         { "df d1", "fstp" }, { "df d9", "fstp" }, { "d9 d8", "fstp" }, { "db e0", "fneni" },
@@ -294,11 +308,12 @@ START_TEST(test_length_limit)
 }
 END_TEST
 
-// Instructions that end at the last byte before an inaccessible page decode; every proper prefix, put
-// there too, is truncated. A read past the end is a SIGSEGV.
+// Instructions that end at the last byte before an inaccessible page decode; every proper prefix,
+// put there too, is truncated. A read past the end is a SIGSEGV.
 START_TEST(test_truncation)
 {
-    u8 *page = mmap(NULL, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    u8 *page = mmap(NULL, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                    0);
     u8 *end = page + PAGE_SIZE;
     unsigned long done = 0;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Every opcode of the four maps, under every prefix combination that matters, with every ModRM and
-// many SIBs and immediates, in 16- and 32-bit code: what our tables say against what Zydis says.
-// A difference that we mean is a row of `meant`, with its reason. Any other fails; so does a row that
-// no longer matches anything.
+// Every opcode of the four maps, under every prefix combination that matters, with every ModRM
+// and many SIBs and immediates, in 16- and 32-bit code: what our tables say against what Zydis
+// says. A difference that we mean is a row of `meant`, with its reason. Any other fails; so does
+// a row that no longer matches anything.
 #include "decoder/insn.h"
 
 #include <Zydis/Zydis.h>
@@ -170,7 +170,9 @@ static int isa_of(ZydisISASet set)
 
 static int segment_of(ZydisRegister reg)
 {
-    return reg >= ZYDIS_REGISTER_ES && reg <= ZYDIS_REGISTER_GS ? (int)(reg - ZYDIS_REGISTER_ES) : -1;
+    if (reg < ZYDIS_REGISTER_ES || reg > ZYDIS_REGISTER_GS)
+        return -1;
+    return (int)(reg - ZYDIS_REGISTER_ES);
 }
 
 static int gpr_of(ZydisRegister reg)
@@ -178,7 +180,8 @@ static int gpr_of(ZydisRegister reg)
     return reg == ZYDIS_REGISTER_NONE ? -1 : ZydisRegisterGetId(reg);
 }
 
-static void compare_memory(struct comparison *c, const struct insn *insn, const u8 *bytes, bool code32,
+static void compare_memory(struct comparison *c, const struct insn *insn, const u8 *bytes,
+                           bool code32,
                            const ZydisDecodedInstruction *z, const ZydisDecodedOperand *operand)
 {
     const ZydisDecodedOperand *mem = NULL;
@@ -249,7 +252,8 @@ static void compare_immediates(struct comparison *c, const struct insn *insn, co
         COMPARE(IMMEDIATE, insn->imm2, z->raw.imm[1].value.u & 0xff);
 }
 
-static void compare_flags(struct comparison *c, const struct insn *insn, const u8 *bytes, bool code32,
+static void compare_flags(struct comparison *c, const struct insn *insn, const u8 *bytes,
+                          bool code32,
                           const ZydisDecodedInstruction *z)
 {
     unsigned read = z->cpu_flags ? z->cpu_flags->tested : 0;
@@ -290,7 +294,8 @@ static unsigned flow_of(const ZydisDecodedInstruction *z, const ZydisDecodedOper
     }
 }
 
-static void compare_unit(struct comparison *c, const struct insn *insn, const u8 *bytes, bool code32,
+static void compare_unit(struct comparison *c, const struct insn *insn, const u8 *bytes,
+                         bool code32,
                          const ZydisDecodedInstruction *z, const ZydisDecodedOperand *operand)
 {
     unsigned unit = 0, modrm_regs = 0, bytes_regs = 0;
@@ -348,7 +353,8 @@ static void compare(struct comparison *c, const u8 *bytes, bool code32)
 
     c->total++;
     if (status != INSN_OK) {
-        ck_assert_msg(zstatus == ZYDIS_STATUS_NO_MORE_DATA || zstatus == ZYDIS_STATUS_INSTRUCTION_TOO_LONG,
+        ck_assert_msg(zstatus == ZYDIS_STATUS_NO_MORE_DATA ||
+                          zstatus == ZYDIS_STATUS_INSTRUCTION_TOO_LONG,
                       "op %x: too long for us only", insn->op);
         return;
     }
@@ -379,7 +385,8 @@ static void compare(struct comparison *c, const u8 *bytes, bool code32)
     COMPARE(FLOW, insn->flow, flow_of(&z, operand));
     COMPARE(PRIVILEGED, privileged(insn->sensitive), !!(z.attributes & ZYDIS_ATTRIB_IS_PRIVILEGED));
     if (insn->has_mem)
-        COMPARE(LOCKABLE, !!(insn->attr & INSN_LOCKABLE), !!(z.attributes & ZYDIS_ATTRIB_ACCEPTS_LOCK));
+        COMPARE(LOCKABLE, !!(insn->attr & INSN_LOCKABLE),
+                !!(z.attributes & ZYDIS_ATTRIB_ACCEPTS_LOCK));
     COMPARE(ISA, insn->isa, isa);
 }
 
@@ -412,7 +419,8 @@ static void compare_opcode(struct comparison *c, const u8 *prefix, unsigned pref
 // Whether a byte in this place is the opcode: not a prefix, not an escape.
 static bool is_opcode(unsigned map, unsigned byte)
 {
-    static const u8 not_map_1[] = { 0x0f, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2,
+    static const u8 not_map_1[] = { 0x0f, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0,
+                                    0xf2,
                                     0xf3 };
 
     if (map == MAP_1)
@@ -438,7 +446,8 @@ START_TEST(test_opcode_space)
     static const struct {
         u8 n, byte[4];
     } prefixes[] = {
-        { 0, { 0 } }, { 1, { 0x66 } }, { 1, { 0x67 } }, { 1, { 0xf2 } }, { 1, { 0xf3 } }, { 1, { 0xf0 } },
+        { 0, { 0 } }, { 1, { 0x66 } }, { 1, { 0x67 } }, { 1, { 0xf2 } }, { 1, { 0xf3 } },
+        { 1, { 0xf0 } },
         { 1, { 0x2e } }, { 1, { 0x65 } }, { 2, { 0x66, 0x67 } }, { 2, { 0x66, 0xf2 } },
         { 2, { 0xf3, 0x66 } }, { 2, { 0xf2, 0xf3 } }, { 2, { 0xf3, 0xf2 } }, { 2, { 0xf0, 0x67 } },
         { 2, { 0x66, 0xf0 } }, { 2, { 0x64, 0x36 } }, { 3, { 0xf0, 0xf2, 0x66 } },
@@ -459,7 +468,8 @@ START_TEST(test_opcode_space)
     ck_assert_msg(!c->unexplained, "%lu unexplained differences, of %u kinds", c->unexplained,
                   c->said_count);
     for (unsigned i = 0; i < ARRAY_LEN(meant); i++)
-        ck_assert_msg(c->hits[i], "row %u of the list of differences matches nothing: %s %03x %s", i,
+        ck_assert_msg(c->hits[i], "row %u of the list of differences matches nothing: %s %03x %s",
+                      i,
                       aspect_name[meant[i].aspect], meant[i].first, meant[i].why);
     free(c);
 }
