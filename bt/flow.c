@@ -279,6 +279,22 @@ static void tail_memory(struct trans *t, const struct tail *tail)
     emit_bytes(e, &site, sizeof(site));
 }
 
+static void tail_emulate(struct trans *t, const struct tail *tail)
+{
+    struct emit *e = t->e;
+    const struct insn *insn = &t->insn[tail->insn];
+    struct bt_site site = {
+        .eip = trans_eip(t, tail->insn), .delta = tail->delta, .retry = tail->retry,
+        .len = insn->len,
+    };
+
+    if (tail->target)
+        bt_restore_flags(&t->bt->stubs, e);
+    emit_call(e, t->bt->stubs.emulate);
+    emit_bytes(e, &site, sizeof(site));
+    emit_bytes(e, insn, sizeof(*insn));
+}
+
 static void tail_exit(struct trans *t, const struct tail *tail)
 {
     struct emit *e = t->e;
@@ -305,6 +321,8 @@ void flow_tails(struct trans *t)
             memcpy(at, &rel, 4);
         if (tail->kind == TAIL_MEMORY)
             tail_memory(t, tail);
+        else if (tail->kind == TAIL_EMULATE)
+            tail_emulate(t, tail);
         else
             tail_exit(t, tail);
     }

@@ -10,7 +10,7 @@ enum mem_access { MEMACC_READ, MEMACC_WRITE };
 
 // Code that is emitted behind the block, because it seldom runs.
 struct tail {
-    enum { TAIL_MEMORY, TAIL_EXIT, TAIL_EXIT_DELTA } kind;
+    enum { TAIL_MEMORY, TAIL_EXIT, TAIL_EMULATE } kind;
     u32 patch;          // offset of the rel32 that jumps here
     u32 target;         // TAIL_EXIT: guest eip
     u16 insn;           // TAIL_MEMORY: index of the instruction
@@ -32,6 +32,7 @@ struct trans {
     unsigned cur;       // instruction being emitted
     i32 delta;          // guest ESP = r13 + delta
     bool ended;         // control does not fall through
+    bool shadow;        // the next instruction is in the interrupt shadow of this one
     bool full;          // slots ran out
     struct tail tail[MAX_TAILS];
     unsigned tails;
@@ -64,8 +65,14 @@ void flow_tails(struct trans *t);
 // r8d == eip? Falls through if so, else to the look-up stub.
 void flow_check_target(struct trans *t, u32 eip, bool flags_dead);
 
-// ---- special.c: stack, string and sensitive instructions. False: not its kind.
-bool special_translate(struct trans *t, const struct insn *insn);
+// Each translates the instructions of its kind; false: not one of them, or better left to the emulator.
+bool stack_translate(struct trans *t, const struct insn *insn);
+bool string_translate(struct trans *t, const struct insn *insn);
+bool sensitive_translate(struct trans *t, const struct insn *insn);
+// Pushes frame.tmp.
+bool stack_push_tmp(struct trans *t);
+// True for the sensitive instructions behind which a block goes on although the decoder says INSN_STOP.
+bool sensitive_continues(const struct trans *t, const struct insn *insn);
 
 // ---- simple.c: everything that is copied nearly as it is. False: leave it to the emulator.
 bool simple_translate(struct trans *t, const struct insn *insn);

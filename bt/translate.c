@@ -29,7 +29,7 @@ static void decode_block(struct trans *t)
             break;
         t->offset[t->count++] = at;
         at += insn->len;
-        if (insn_ends_block(insn))
+        if (insn_ends_block(insn) && !sensitive_continues(t, insn))
             break;
     }
     t->offset[t->count] = at;
@@ -71,7 +71,7 @@ static void find_dead_flags(struct trans *t)
 void emit_emulate(struct trans *t, const struct insn *insn)
 {
     struct emit *e = t->e;
-    bool last = insn_ends_block(insn) || insn->flow != FLOW_NONE || t->cur + 1 == t->count;
+    bool last = (insn_ends_block(insn) && !sensitive_continues(t, insn)) || insn->flow != FLOW_NONE || t->cur + 1 == t->count;
     struct bt_site site = {
         .eip = trans_eip(t, t->cur), .delta = t->delta, .retry = t->host[t->cur], .len = insn->len,
     };
@@ -120,7 +120,8 @@ static void translate_insn(struct trans *t, const struct insn *insn)
         flow_translate(t, insn);
     else if (merges_esp(t, insn))
         t->delta += insn->reg ? -(i32)insn->imm : (i32)insn->imm;
-    else if (!special_translate(t, insn) && !simple_translate(t, insn))
+    else if (!stack_translate(t, insn) && !string_translate(t, insn) && !sensitive_translate(t, insn) &&
+             !simple_translate(t, insn))
         emit_emulate(t, insn);
 }
 
@@ -148,8 +149,9 @@ static void emit_block(struct trans *t)
         t->delta_at[t->cur] = t->delta;
         t->out->insn[t->cur] = (struct block_insn){
             .host = t->host[t->cur] - t->out->block.host, .guest = t->offset[t->cur],
-            .esp_delta = t->delta,
+            .esp_delta = t->delta, .flags = t->shadow ? BLOCK_INSN_SHADOW : 0,
         };
+        t->shadow = false;
         translate_insn(t, insn);
     }
     t->count = t->cur;

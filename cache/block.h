@@ -25,7 +25,10 @@ struct block_insn {
     i16 esp_delta;  // guest ESP = r13 + esp_delta here
     u16 flags;      // BLOCK_INSN_*
 };
-enum { BLOCK_INSN_SHADOW = BIT(0) }; // no event may be taken before this instruction
+enum { // block_insn.flags
+    BLOCK_INSN_SHADOW = BIT(0), // no event may be taken before this instruction
+    BLOCK_INSN_REP = BIT(1),    // a host REP instruction does it: between iterations state is exact
+};
 
 struct block {
     // The key (together with the guest bytes themselves).

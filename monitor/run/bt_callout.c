@@ -135,7 +135,7 @@ static u64 signal_(struct vcpu *v, const void *data)
     v->gpr[R_ESP] += insn->esp_delta;
     if (f->fault_signo == 0) {
         e->count.events++;
-        e->pause_pc = f->fault_pc;
+        e->pause_pc = b->host + insn->host;
         e->pause_eip = v->eip;
         return bt_dispatch(e);
     }

@@ -40,6 +40,12 @@ static bool at_boundary(struct engine *e, u64 host)
     if (!b || host < b->entry)
         return false;
     insn = block_insn_at_host(&e->blocks, b, host);
+    if (insn->flags & BLOCK_INSN_REP) { // the host traps behind each iteration, at the instruction itself
+        u8 byte = *(const u8 *)host;
+
+        if (byte == 0xf2 || byte == 0xf3 || byte == 0x66)
+            return true;
+    }
     return b->host + insn->host == host && !(insn->flags & BLOCK_INSN_SHADOW);
 }
 

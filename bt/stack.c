@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The stack, and sensitive instructions that are worth code of their own.
+// PUSH, POP, LEAVE. ESP moves only after the access: a fault finds it as it was.
 #include "trans.h"
 
 static bool push_reg(struct trans *t, unsigned reg)
@@ -12,6 +12,16 @@ static bool push_reg(struct trans *t, unsigned reg)
     } else {
         emit_rm(t->e, 0, 0x89, reg, &m);
     }
+    t->delta -= 4;
+    return true;
+}
+
+bool stack_push_tmp(struct trans *t)
+{
+    struct hmem m = stack_operand(t, -4, 4, MEMACC_WRITE);
+
+    emit_load(t->e, H_R9, H_VCPU, FRAME_OFF(tmp));
+    emit_rm(t->e, 0, 0x89, H_R9, &m);
     t->delta -= 4;
     return true;
 }
@@ -32,11 +42,7 @@ static bool push_mem(struct trans *t, const struct insn *insn)
 
     emit_rm(t->e, 0, 0x8b, H_R9, &m);
     emit_store(t->e, H_VCPU, FRAME_OFF(tmp), H_R9); // the second access may use every scratch register
-    m = stack_operand(t, -4, 4, MEMACC_WRITE);
-    emit_load(t->e, H_R9, H_VCPU, FRAME_OFF(tmp));
-    emit_rm(t->e, 0, 0x89, H_R9, &m);
-    t->delta -= 4;
-    return true;
+    return stack_push_tmp(t);
 }
 
 static bool pop_reg(struct trans *t, unsigned reg)
@@ -81,7 +87,7 @@ static bool translate_leave(struct trans *t)
     return true;
 }
 
-bool special_translate(struct trans *t, const struct insn *insn)
+bool stack_translate(struct trans *t, const struct insn *insn)
 {
     if (insn->opsize != 4)
         return false;
@@ -100,8 +106,6 @@ bool special_translate(struct trans *t, const struct insn *insn)
         return insn->has_mem ? push_mem(t, insn) : push_reg(t, insn->rm);
     case OP1(0xc9):
         return translate_leave(t);
-    case OP1(0xfc): // CLD: the block's mode says that DF is clear already
-        return !(t->rq->mode & MODE_DF);
     }
     return false;
 }
