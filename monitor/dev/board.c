@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "board.h"
+
+#include "a20.h"
+#include "acpi.h"
+#include "debug.h"
+#include "ferr.h"
+#include "i440fx.h"
+#include "i8042.h"
+#include "i8237.h"
+#include "i8254.h"
+#include "i8259.h"
+#include "lines.h"
+#include "mc146818.h"
+#include "ns16550.h"
+#include "pci.h"
+#include "piix3.h"
+#include "piix4pm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_SERIAL 4
+
+struct board {
+    struct board_host host;
+    struct board_config config;
+    struct bus *bus;
+    struct timers timers;
+    struct lines lines;
+
+    struct i8259 pic[2];
+    struct i8254 pit;
+    struct mc146818 rtc;
+    struct i8042 kbc;
+    struct ps2_keyboard kbd;
+    struct a20 a20;
+    struct ns16550 com[MAX_SERIAL];
+    struct i8237_pages pages;
+    struct i8237 dma[2];
+    struct ferr ferr;
+    struct debug debug;
+    struct pci pci;
+    struct i440fx fx;
+    struct piix3 piix;
+    struct piix4pm pm;
+};
+
+// The board: every chip with fixed ports, and the interrupt line it drives.
+struct slot {
+    const char *name;
+    u32 base, len;
+    const struct bus_ops *ops;
+    size_t chip;     // offset in struct board
+    int irq;         // -1: none
+    size_t wire;     // offset of the chip's struct irq
+    unsigned serial; // there only with at least this many serial ports
+};
+
+#define CHIP(field) offsetof(struct board, field)
+#define NO_IRQ -1, 0
+
+static const struct slot slots[] = {
+    // name          port  len  what answers         the chip         line and wire
+    { "dma 0-3",     0x00,  16, &i8237_ops,          CHIP(dma[0]),    NO_IRQ,                  0 },
+    { "pic master",  0x20,   2, &i8259_ops,          CHIP(pic[0]),    NO_IRQ,                  0 },
+    { "pit",         0x40,   4, &i8254_ops,          CHIP(pit),       0, CHIP(pit.irq0),       0 },
+    { "8042 data",   0x60,   1, &i8042_data_ops,     CHIP(kbc),       1, CHIP(kbc.kbd.irq),    0 },
+    { "port 61",     0x61,   1, &i8254_port61_ops,   CHIP(pit),       NO_IRQ,                  0 },
+    { "8042",        0x64,   1, &i8042_command_ops,  CHIP(kbc),       12, CHIP(kbc.aux.irq),   0 },
+    { "rtc",         0x70,   2, &mc146818_ops,       CHIP(rtc),       8, CHIP(rtc.irq),        0 },
+    { "post",        0x80,   1, &debug_post_ops,     CHIP(debug),     NO_IRQ,                  0 },
+    { "dma pages",   0x81,  15, &i8237_page_ops,     CHIP(pages),     NO_IRQ,                  0 },
+    { "port 92",     0x92,   1, &a20_ops,            CHIP(a20),       NO_IRQ,                  0 },
+    { "pic slave",   0xa0,   2, &i8259_ops,          CHIP(pic[1]),    NO_IRQ,                  0 },
+    { "apm",         0xb2,   2, &piix4pm_apm_ops,    CHIP(pm),        9, CHIP(pm.sci),         0 },
+    { "dma 4-7",     0xc0,  32, &i8237_ops,          CHIP(dma[1]),    NO_IRQ,                  0 },
+    { "debug",       0xe9,   1, &debug_console_ops,  CHIP(debug),     NO_IRQ,                  0 },
+    { "coprocessor", 0xf0,   2, &ferr_ops,           CHIP(ferr),      13, CHIP(ferr.irq),      0 },
+    { "com4",       0x2e8,   8, &ns16550_ops,        CHIP(com[3]),    3, CHIP(com[3].irq),     4 },
+    { "com2",       0x2f8,   8, &ns16550_ops,        CHIP(com[1]),    3, CHIP(com[1].irq),     2 },
+    { "com3",       0x3e8,   8, &ns16550_ops,        CHIP(com[2]),    4, CHIP(com[2].irq),     3 },
+    { "com1",       0x3f8,   8, &ns16550_ops,        CHIP(com[0]),    4, CHIP(com[0].irq),     1 },
+    { "elcr master", 0x4d0,  1, &i8259_elcr_ops,     CHIP(pic[0]),    NO_IRQ,                  0 },
+    { "elcr slave", 0x4d1,   1, &i8259_elcr_ops,     CHIP(pic[1]),    NO_IRQ,                  0 },
+    { "pci address", 0xcf8,  4, &pci_address_ops,    CHIP(pci),       NO_IRQ,                  0 },
+    { "pci data",   0xcfc,   4, &pci_data_ops,       CHIP(pci),       NO_IRQ,                  0 },
+};
+
+// Lines whose trigger mode is fixed to edge: 0, 1, 2, 8, 13.
+static const u8 elcr_mask[2] = { 0xf8, 0xde };
+
+static void *chip_of(struct board *board, size_t offset)
+{
+    return (char *)board + offset;
+}
+
+static bool present(const struct board *board, const struct slot *slot)
+{
+    return slot->serial <= board->config.serial_ports;
+}
+
+// ---- Wires between chips and to the machine
+
+static void intr_out(void *sink, int pin, bool level)
+{
+    struct board *board = sink;
+
+    (void)pin;
+    board->host.intr(board->host.opaque, level);
+}
+
+static bool irq0_pending(void *pic)
+{
+    return ((const struct i8259 *)pic)->irr & 1;
+}
+
+static bool irq0_masked(void *opaque)
+{
+    const struct i8259 *pic = opaque;
+
+    return !pic->ready || (pic->imr & 1);
+}
+
+static void reset_out(void *opaque)
+{
+    struct board *board = opaque;
+
+    board->host.reset(board->host.opaque);
+}
+
+static void power_off_out(void *opaque)
+{
+    struct board *board = opaque;
+
+    board->host.power_off(board->host.opaque);
+}
+
+static void wire(struct board *board)
+{
+    for (int n = 0; n < 2; n++)
+        board->pic[n].elcr_mask = elcr_mask[n];
+    board->pic[0].slave = &board->pic[1];
+    board->pic[0].out = (struct irq){ intr_out, board, 0 };
+    board->pic[1].out = (struct irq){ i8259_set, &board->pic[0], 2 };
+    for (int n = 0; n < LINES; n++)
+        if (n != 2)
+            board->lines.sink[n] = (struct irq){ i8259_set, &board->pic[n / 8], n % 8 };
+    board->pic[0].acked = i8254_irq0_acked;
+    board->pic[0].acked_opaque = &board->pit;
+    board->pit.irq0_pending = irq0_pending;
+    board->pit.irq0_masked = irq0_masked;
+    board->pit.pic = &board->pic[0];
+    board->rtc.alarm = piix4pm_rtc_alarm;
+    board->rtc.alarm_opaque = &board->pm;
+    board->kbc.set_a20 = a20_set;
+    board->kbc.get_a20 = a20_get;
+    board->kbc.opaque = &board->a20;
+    board->kbc.reset_cpu = reset_out;
+    board->kbc.reset_opaque = board;
+    board->pci.reset = reset_out;
+    board->pci.opaque = board;
+    for (int n = 0; n < PCI_PIRQS; n++)
+        board->pci.pirq[n] = (struct irq){ piix3_pirq, &board->piix, n };
+    board->pm.power_off = power_off_out;
+    board->pm.opaque = board;
+}
+
+static void init_chips(struct board *board, struct log *log)
+{
+    bool bare = !board->config.firmware;
+    u64 ram_size = board->config.ram_size;
+
+    timers_init(&board->timers, &board->host);
+    lines_init(&board->lines);
+    i8254_init(&board->pit, &board->timers);
+    mc146818_init(&board->rtc, &board->timers, ram_size);
+    ps2_keyboard_init(&board->kbd, &board->timers);
+    i8042_init(&board->kbc, &board->timers, &board->kbd.port, NULL);
+    a20_init(&board->a20, &board->host);
+    for (int n = 0; n < MAX_SERIAL; n++)
+        ns16550_init(&board->com[n], &board->timers, n);
+    for (int n = 0; n < 2; n++)
+        i8237_init(&board->dma[n], &board->host, &board->pages, n == 1);
+    debug_init(&board->debug, &board->host, log);
+    pci_init(&board->pci, board->bus, log);
+    i440fx_init(&board->fx, &board->host, ram_size, bare);
+    piix3_init(&board->piix, &board->lines, bare);
+    piix4pm_init(&board->pm, &board->timers, bare);
+    pci_add(&board->pci, &board->fx.func);
+    pci_add(&board->pci, &board->piix.func);
+    pci_add(&board->pci, &board->pm.func);
+}
+
+static bool plug(struct board *board, struct err *err)
+{
+    const struct board_config *config = &board->config;
+
+    for (unsigned i = 0; i < ARRAY_LEN(slots); i++) {
+        const struct slot *slot = &slots[i];
+
+        if (!present(board, slot))
+            continue;
+        if (!bus_add(board->bus, BUS_PORT, slot->base, slot->len, slot->ops,
+                     chip_of(board, slot->chip), slot->name, err))
+            return false;
+        if (slot->irq >= 0)
+            *(struct irq *)chip_of(board, slot->wire) = lines_connect(&board->lines, slot->irq);
+    }
+    return config->debug_exit_base < 0
+           || bus_add(board->bus, BUS_PORT, config->debug_exit_base, config->debug_exit_size,
+                      &debug_exit_ops, &board->debug, "isa-debug-exit", err);
+}
+
+// ---- The board
+
+struct board *board_create(const struct board_config *config, const struct board_host *host,
+                           struct bus *bus, struct log *log, struct err *err)
+{
+    struct board *board = calloc(1, sizeof(*board));
+
+    if (!board) {
+        err_set(err, EXIT_HOST, "out of memory for the board");
+        return NULL;
+    }
+    board->host = *host;
+    board->config = *config;
+    board->config.serial_ports = MIN(MAX(config->serial_ports, 1), MAX_SERIAL);
+    board->bus = bus;
+    init_chips(board, log);
+    if (!plug(board, err)) {
+        board_destroy(board);
+        return NULL;
+    }
+    wire(board);
+    board_reset(board);
+    return board;
+}
+
+void board_destroy(struct board *board)
+{
+    if (!board)
+        return;
+    for (unsigned i = 0; i < ARRAY_LEN(slots); i++)
+        bus_remove(board->bus, BUS_PORT, slots[i].base, chip_of(board, slots[i].chip));
+    if (board->config.debug_exit_base >= 0)
+        bus_remove(board->bus, BUS_PORT, board->config.debug_exit_base, &board->debug);
+    piix4pm_remove(&board->pm);
+    for (unsigned n = 0; n < PCI_FUNCS; n++)
+        if (board->pci.func[n])
+            pci_remove(board->pci.func[n]);
+    free(board);
+}
+
+static void program_timer(struct board *board, unsigned channel, u8 control, u16 count)
+{
+    const struct bus_ops *ops = &i8254_ops;
+
+    ops->write(&board->pit, 3, control, 1);
+    ops->write(&board->pit, channel, count & 0xff, 1);
+    ops->write(&board->pit, channel, count >> 8, 1);
+}
+
+// What a BIOS has set up by the time it starts a system.
+static void hand_over(struct board *board)
+{
+    u16 level = BIT(PIIX4PM_SCI);
+
+    for (unsigned n = 0; n < PCI_PIRQS; n++)
+        level |= BIT(piix3_default_line(n));
+    i8259_set_elcr(&board->pic[0], level);
+    i8259_set_elcr(&board->pic[1], level >> 8);
+    program_timer(board, 0, 0x36, 0);  // 18.2 Hz
+    program_timer(board, 1, 0x74, 18); // memory refresh
+}
+
+void board_reset(struct board *board)
+{
+    for (int n = 0; n < 2; n++) {
+        i8259_reset(&board->pic[n]);
+        i8237_reset(&board->dma[n]);
+    }
+    memset(&board->pages, 0, sizeof(board->pages));
+    i8254_reset(&board->pit);
+    mc146818_reset(&board->rtc);
+    i8042_reset(&board->kbc);
+    a20_reset(&board->a20);
+    for (int n = 0; n < MAX_SERIAL; n++)
+        ns16550_reset(&board->com[n]);
+    ferr_reset(&board->ferr);
+    pci_reset(&board->pci);
+    piix4pm_reset(&board->pm);
+    if (!board->config.firmware)
+        hand_over(board);
+}
+
+u64 board_deadline(struct board *board)
+{
+    return timers_deadline(&board->timers);
+}
+
+void board_poll(struct board *board)
+{
+    timers_run(&board->timers);
+}
+
+size_t board_serial_room(struct board *board, int port)
+{
+    if (port < 0 || port >= (int)board->config.serial_ports)
+        return 0;
+    return ns16550_room(&board->com[port]);
+}
+
+size_t board_serial_in(struct board *board, int port, const u8 *bytes, size_t len)
+{
+    if (port < 0 || port >= (int)board->config.serial_ports)
+        return 0;
+    return ns16550_in(&board->com[port], bytes, len);
+}
+
+int board_intr_ack(void *opaque)
+{
+    struct board *board = opaque;
+
+    // The CPU does not begin the acknowledge cycle when INTR has fallen meanwhile.
+    return i8259_int(&board->pic[0]) ? i8259_ack(&board->pic[0]) : -1;
+}
+
+void board_ferr(void *opaque, bool level)
+{
+    struct board *board = opaque;
+
+    ferr_set(&board->ferr, level);
+}
+
+void board_power_button(struct board *board)
+{
+    piix4pm_power_button(&board->pm);
+}
+
+void board_key(struct board *board, u8 key, bool down)
+{
+    ps2_keyboard_key(&board->kbd, key, down);
+}
+
+size_t board_acpi_tables(struct board *board, u32 base, u8 *out, size_t len)
+{
+    struct acpi_config config = {
+        .ram_size = board->config.ram_size,
+        .serial_ports = board->config.serial_ports,
+        .mouse = board->kbc.aux.dev,
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(slots); i++)
+        if (slots[i].serial && present(board, &slots[i])) {
+            config.serial_base[slots[i].serial - 1] = slots[i].base;
+            config.serial_irq[slots[i].serial - 1] = slots[i].irq;
+        }
+    return acpi_build(&config, base, out, len);
+}
+
+// ---- Information pages
+
+static void print_pic(struct board *board, FILE *f)
+{
+    i8259_print(&board->pic[0], "pic master", f);
+    i8259_print(&board->pic[1], "pic slave ", f);
+    piix3_print(&board->piix, f);
+}
+
+static void print_pci(struct board *board, FILE *f)
+{
+    pci_print(&board->pci, f);
+}
+
+static void print_irq(struct board *board, FILE *f)
+{
+    for (unsigned line = 0; line < LINES; line++) {
+        fprintf(f, "irq %2u: %s %10llu", line, board->lines.driven[line] ? "high" : "low ",
+                (unsigned long long)board->lines.rises[line]);
+        for (unsigned i = 0; i < ARRAY_LEN(slots); i++)
+            if (slots[i].irq == (int)line && present(board, &slots[i]))
+                fprintf(f, "  %s", slots[i].name);
+        for (unsigned pirq = 0; pirq < PCI_PIRQS; pirq++)
+            if (piix3_line(&board->piix, pirq) == (int)line)
+                fprintf(f, "  pirq%c", 'a' + (int)pirq);
+        fputc('\n', f);
+    }
+}
+
+static void print_mtree(struct board *board, FILE *f)
+{
+    static const char *const space_name[BUS_SPACES] = { "ports", "memory-mapped I/O" };
+
+    for (int space = 0; space < BUS_SPACES; space++) {
+        fprintf(f, "%s\n", space_name[space]);
+        for (unsigned i = 0; i < board->bus->count[space]; i++) {
+            const struct bus_range *r = &board->bus->range[space][i];
+
+            fprintf(f, "  %0*x-%0*x %s\n", space == BUS_PORT ? 4 : 8, r->base,
+                    space == BUS_PORT ? 4 : 8, r->base + (r->len - 1), r->name);
+        }
+    }
+}
+
+static void print_timers(struct board *board, FILE *f)
+{
+    i8254_print(&board->pit, f);
+    mc146818_print(&board->rtc, f);
+    piix4pm_print(&board->pm, f);
+}
+
+static void print_dma(struct board *board, FILE *f)
+{
+    i8237_print(&board->dma[0], f);
+    i8237_print(&board->dma[1], f);
+}
+
+static void print_serial(struct board *board, FILE *f)
+{
+    for (unsigned n = 0; n < board->config.serial_ports; n++)
+        ns16550_print(&board->com[n], f);
+}
+
+static void print_keyboard(struct board *board, FILE *f)
+{
+    i8042_print(&board->kbc, f);
+}
+
+static const struct {
+    const char *name;
+    void (*print)(struct board *board, FILE *f);
+} pages[] = {
+    { "pic", print_pic },       { "pci", print_pci },       { "irq", print_irq },
+    { "mtree", print_mtree },   { "timers", print_timers }, { "dma", print_dma },
+    { "serial", print_serial }, { "keyboard", print_keyboard },
+};
+
+bool board_info(struct board *board, const char *what, FILE *f)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(pages); i++)
+        if (!strcmp(pages[i].name, what)) {
+            pages[i].print(board, f);
+            return true;
+        }
+    return false;
+}
