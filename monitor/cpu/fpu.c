@@ -20,10 +20,10 @@ u32 fpu_mxcsr_mask(const struct vcpu *v)
     return cpu_model_has(v->model, ISA_SSE) ? 0xffbf : 0;
 }
 
-// FERR# and IGNNE# as a PC wires them (SDM volume 1, D.2.1.2): FERR# raises IRQ 13, and the processor waits
-// for it; its handler writes port F0, which makes IGNNE# let the instruction pass if the handler comes
-// back without having cleared the exception. So an exception that has already asserted FERR# is ignored.
-// With interrupts disabled hardware would wait for good; we go on.
+// FERR# and IGNNE# as a PC wires them (SDM volume 1, D.2.1.2): FERR# raises IRQ 13, and the
+// processor waits for it; its handler writes port F0, which makes IGNNE# let the instruction pass
+// if the handler comes back without having cleared the exception. So an exception that has already
+// asserted FERR# is ignored. With interrupts disabled hardware would wait for good; we go on.
 bool fpu_wait(struct vcpu *v)
 {
     if (likely(!fpu_pending(v->fx)))
@@ -67,7 +67,8 @@ void fpu_fxsave(struct vcpu *v, const struct insn *insn)
     u32 mask = fpu_mxcsr_mask(v);
 
     mmu_probe(v, gla, FX_SIZE, ACC_WRITE, user);
-    // Without SSE, or before the system says it knows of it, only the x87 part and MXCSR are written.
+    // Without SSE, or before the system says it knows of it, only the x87 part and MXCSR are
+    // written.
     fx_put32(v->fx, FX_MXCSR_MASK, mask);
     mmu_write(v, gla, v->fx, mask ? FX_ST : FX_MXCSR, user);
     mmu_write(v, gla + FX_ST, v->fx + FX_ST, FX_XMM - FX_ST, user);

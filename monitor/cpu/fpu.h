@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The guest's x87, MMX and SSE state as an FXSAVE image in the 32-bit format, and what turns it into
-// the older images of FNSTENV and FNSAVE and back (SDM volume 1, 8.1.10 and 10.5.1).
+// The guest's x87, MMX and SSE state as an FXSAVE image in the 32-bit format, and what turns it
+// into the older images of FNSTENV and FNSAVE and back (SDM volume 1, 8.1.10 and 10.5.1).
 //
 // Invariants of an image in struct vcpu.fx
 //  1. FSW.ES and FSW.B equal "an exception flag is set that FCW does not mask" (fpu_normalise).
-//  2. FCW and MXCSR hold only bits that FLDCW and LDMXCSR can set, so that the host's FXRSTOR takes it.
-//  3. FIP, FCS, FOP, FDP and FDS are the guest's (offsets and selectors), never the host's; whoever copies
-//     an image out of the host's unit keeps these fields.
+//  2. FCW and MXCSR hold only bits that FLDCW and LDMXCSR can set, so that the host's FXRSTOR takes
+//     it.
+//  3. FIP, FCS, FOP, FDP and FDS are the guest's (offsets and selectors), never the host's; whoever
+//     copies an image out of the host's unit keeps these fields.
 #ifndef RING3_MONITOR_CPU_FPU_H
 #define RING3_MONITOR_CPU_FPU_H
 
@@ -90,7 +91,8 @@ static inline unsigned fpu_reg_at(const u8 *fx, unsigned n)
 }
 
 // ---- fpu_image.c: pure functions on images.
-// Sets FSW.TOP, with every physical register keeping its contents (the image is in the stack's order).
+// Sets FSW.TOP, with every physical register keeping its contents (the image is in the stack's
+// order).
 void fpu_set_top(u8 *fx, unsigned top);
 // The x87 part after FNINIT; registers' contents stay.
 void fpu_init(u8 *fx);
@@ -101,7 +103,8 @@ u16 fpu_tags(const u8 *fx);
 // The reverse: FXSAVE's byte, a one for each register that is not empty.
 u8 fpu_tags_abridge(u16 tags);
 
-// The four formats of the environment: FPU_ENV_32 for 32-bit operand size, FPU_ENV_REAL for real and virtual-8086 mode.
+// The four formats of the environment: FPU_ENV_32 for 32-bit operand size, FPU_ENV_REAL for real
+// and virtual-8086 mode.
 enum { FPU_ENV_REAL = 1, FPU_ENV_32 = 2 };
 #define FPU_ENV_MAX 28
 #define FPU_SAVE_MAX (FPU_ENV_MAX + 80)
@@ -121,9 +124,10 @@ void fpu_save_load(u8 *fx, unsigned format, const u8 *image);
 // ---- fpu.c
 // The MXCSR bits that exist in the guest's model; 0 if it has no SSE.
 u32 fpu_mxcsr_mask(const struct vcpu *v);
-// Before a waiting x87 or MMX instruction: raises #MF if an exception is pending (CR0.NE), or asserts
-// FERR#. True: execute (with the exception ignored, if one is pending, as IGNNE# would have it).
-// False: the interrupt that FERR# caused comes first, and insn is to be executed again after it.
+// Before a waiting x87 or MMX instruction: raises #MF if an exception is pending (CR0.NE), or
+// asserts FERR#. True: execute (with the exception ignored, if one is pending, as IGNNE# would have
+// it). False: the interrupt that FERR# caused comes first, and insn is to be executed again after
+// it.
 bool fpu_wait(struct vcpu *v);
 // After FSW or FCW changed: invariant 1, and FERR# follows it down.
 void fpu_changed(struct vcpu *v);

@@ -111,8 +111,8 @@ fpu_stub_imm:
 #undef X
 fpu_stub_end:
 
-// Saves rbx and MXCSR, loads what the stub takes but the flags. In: rdi = struct fpu_host, rsi = stub.
-// The SIGFPE handler relies on rsi being the stub's address and r8 the "faulted" result.
+// Saves rbx and MXCSR, loads what the stub takes but the flags. In: rdi = struct fpu_host, rsi =
+// stub. The SIGFPE handler relies on rsi being the stub's address and r8 the "faulted" result.
 .macro enter
     push %rbx
     sub $16, %rsp

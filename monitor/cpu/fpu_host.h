@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Running single x87, MMX and SSE instructions on the host's own unit: the operand block, the
-// pre-assembled instructions ("stubs") and the trampolines that run one of them with the guest's state.
+// pre-assembled instructions ("stubs") and the trampolines that run one of them with the guest's
+// state.
 //
-// A stub is one instruction and a RET in eight bytes. All its operands are fixed, so that a few thousand
-// stubs, assembled at build time, cover every encoding and nothing is ever generated at run time:
+// A stub is one instruction and a RET in eight bytes. All its operands are fixed, so that a few
+// thousand stubs, assembled at build time, cover every encoding and nothing is ever generated at
+// run time:
 //
 //   ModRM.reg   xmm1, mm1 or ecx         memory      [rdi], the block's mem[]
 //   ModRM.rm    xmm2, mm2 or edx         implicit    xmm0, eax, edx -> ecx, arithmetic flags
@@ -69,10 +71,10 @@ enum host_imm {
 typedef u8 fpu_stub[HOST_STUB_SIZE];
 
 extern const fpu_stub fpu_stub_first[], fpu_stub_end[];
-extern const fpu_stub fpu_stub_x87[8][64 + 8];       // [opcode - D8][ModRM & 63, or 64 + reg: memory]
-extern const fpu_stub fpu_stub_0f[256][4][2];        // [opcode][none 66 F3 F2][register memory]
-extern const fpu_stub fpu_stub_0f38[256][2][2];      // [opcode][none 66][register memory]
-extern const fpu_stub fpu_stub_imm[][2][256];        // [host_imm][register memory][immediate]
+extern const fpu_stub fpu_stub_x87[8][64 + 8];  // [opcode - D8][ModRM & 63, or 64 + reg: memory]
+extern const fpu_stub fpu_stub_0f[256][4][2];   // [opcode][none 66 F3 F2][register memory]
+extern const fpu_stub fpu_stub_0f38[256][2][2]; // [opcode][none 66][register memory]
+extern const fpu_stub fpu_stub_imm[][2][256];   // [host_imm][register memory][immediate]
 
 // Each runs one stub on *h and leaves the host's MXCSR, x87 control word and (empty) x87 stack as
 // they were. fpu_host_x87 loads and stores the FXSAVE image fx, 16-byte aligned, whose status word
@@ -82,8 +84,9 @@ typedef void fpu_host_fn(struct fpu_host *h, const u8 *stub);
 fpu_host_fn fpu_host_xmm;
 fpu_host_fn fpu_host_mmx; // MMX registers as well
 
-// Runs the stub, of fpu_host_xmm or fpu_host_mmx, with exceptions unmasked. If it raises one, h->faulted
-// is set, h->mxcsr has the flags, and nothing else has changed. Takes SIGFPE for the time of the call.
+// Runs the stub, of fpu_host_xmm or fpu_host_mmx, with exceptions unmasked. If it raises one,
+// h->faulted is set, h->mxcsr has the flags, and nothing else has changed. Takes SIGFPE for the
+// time of the call.
 void fpu_host_trap(fpu_host_fn *run, struct fpu_host *h, const u8 *stub);
 #endif
 

@@ -41,7 +41,8 @@ static unsigned tag(const u8 *st)
     memcpy(&significand, st, sizeof(significand));
     if (exponent == 0 && significand == 0)
         return 1;
-    // Denormals, pseudo-denormals, infinities, NaNs and the unsupported formats (integer bit clear).
+    // Denormals, pseudo-denormals, infinities, NaNs and the unsupported formats (integer bit
+    // clear).
     if (exponent == 0 || exponent == 0x7fff || !(significand >> 63))
         return 2;
     return 0;

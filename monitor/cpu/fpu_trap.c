@@ -10,9 +10,9 @@
 // Of <ucontext.h>, where these names need _GNU_SOURCE: the order of gregs is the kernel's.
 enum { GREG_R8 = 0, GREG_RSI = 9, GREG_RSP = 15, GREG_RIP = 16 };
 
-// The only SIGFPE while this handler is installed comes from the first instruction of a stub, whose address
-// the trampoline has left in rsi. Act as its RET; MXCSR, with the flags the host has set, is in the frame and
-// loaded again as we return.
+// The only SIGFPE while this handler is installed comes from the first instruction of a stub, whose
+// address the trampoline has left in rsi. Act as its RET; MXCSR, with the flags the host has set,
+// is in the frame and loaded again as we return.
 static void on_sigfpe(int sig, siginfo_t *info, void *context)
 {
     greg_t *reg = ((ucontext_t *)context)->uc_mcontext.gregs;

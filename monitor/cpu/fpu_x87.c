@@ -6,8 +6,8 @@
 
 #define ESC(op) ((op)-0xd8)
 
-// Memory operands by opcode and ModRM.reg: bytes, negative if the instruction stores. 0: none, or a control
-// instruction (below).
+// Memory operands by opcode and ModRM.reg: bytes, negative if the instruction stores. 0: none, or a
+// control instruction (below).
 static const i8 mem_operand_size[8][8] = {
     { 4, 4, 4, 4, 4, 4, 4, 4 },       // D8: arithmetic m32
     { 4, 0, -4, -4, 0, 0, 0, 0 },     // D9: FLD FST FSTP m32
@@ -16,21 +16,22 @@ static const i8 mem_operand_size[8][8] = {
     { 8, 8, 8, 8, 8, 8, 8, 8 },       // DC: arithmetic m64
     { 8, -8, -8, -8, 0, 0, 0, 0 },    // DD: FLD FISTTP FST FSTP m64
     { 2, 2, 2, 2, 2, 2, 2, 2 },       // DE: arithmetic m16 integer
-    { 2, -2, -2, -2, 10, 8, -10, -8 } // DF: FILD FISTTP FIST FISTP m16, FBLD, FILD m64, FBSTP, FISTP m64
+    // DF: FILD FISTTP FIST FISTP m16, FBLD, FILD m64, FBSTP, FISTP m64
+    { 2, -2, -2, -2, 10, 8, -10, -8 },
 };
 
 #define BITS(from, to) ((~0ull >> (63 - (to))) & (~0ull << (from)))
 
-// Register forms that exist, by opcode: a bit for each ModRM & 63, control instructions excepted. The
-// undocumented aliases (FSTP1, FCOM2, FFREEP...) are among them.
+// Register forms that exist, by opcode: a bit for each ModRM & 63, control instructions excepted.
+// The undocumented aliases (FSTP1, FCOM2, FFREEP...) are among them.
 static const u64 register_form[8] = {
     ~0ull,
-    BITS(0, 15) | BITS(16, 16) | BITS(24, 31) | BITS(32, 33) | BITS(36, 37) | BITS(40, 46) | BITS(48, 63),
+    BITS(0, 15) | BITS(16, 16) | BITS(24, 33) | BITS(36, 37) | BITS(40, 46) | BITS(48, 63),
     BITS(0, 31) | BITS(41, 41),
     BITS(0, 31) | BITS(40, 55),
     ~0ull,
-    BITS(0, 7) | BITS(8, 15) | BITS(16, 47),
-    BITS(0, 15) | BITS(16, 23) | BITS(25, 25) | BITS(32, 63),
+    BITS(0, 47),
+    BITS(0, 23) | BITS(25, 25) | BITS(32, 63),
     BITS(0, 31) | BITS(40, 55),
 };
 
@@ -44,8 +45,8 @@ static unsigned env_format(const struct vcpu *v, const struct insn *insn)
     return (vcpu_protected(v) ? 0 : FPU_ENV_REAL) | (insn->opsize == 4 ? FPU_ENV_32 : 0);
 }
 
-// Runs the stub on the x87 part of v->fx and commits everything but memory. Returns the exception flags
-// it newly raised.
+// Runs the stub on the x87 part of v->fx and commits everything but memory. Returns the exception
+// flags it newly raised.
 static u16 run(struct vcpu *v, struct fpu_host *h, const u8 *stub)
 {
     _Alignas(16) u8 fx[FX_SIZE];
@@ -105,7 +106,8 @@ static void execute(struct vcpu *v, const struct insn *insn)
         u16 fcw = fx_get16(v->fx, FX_FCW);
         u16 raised = run(v, &h, fpu_stub_x87[esc][64 + insn->reg]);
 
-        // Invalid, overflow and underflow, unmasked, leave the destination as it was; inexact doesn't.
+        // Invalid, overflow and underflow, unmasked, leave the destination as it was; inexact
+        // doesn't.
         if (size < 0 && !(raised & ~fcw & (FSW_IE | FSW_OE | FSW_UE)))
             mmu_write(v, gla, h.mem, -size, user(v));
     } else {
@@ -171,8 +173,8 @@ static void store16(struct vcpu *v, const struct insn *insn, u16 value)
 
 enum { CONTROL_MEM = 0x100 }; // or ModRM.reg; register forms by ModRM
 
-// The instructions that don't compute. True if insn was one. Those that load state wait for a pending exception,
-// those that store or clear it don't.
+// The instructions that don't compute. True if insn was one. Those that load state wait for a
+// pending exception, those that store or clear it don't.
 static bool control(struct vcpu *v, const struct insn *insn)
 {
     unsigned form = insn->has_mem ? CONTROL_MEM | insn->reg : insn->modrm;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// MMX and SSE: the instructions of simd_form.c run on the host's unit, on copies of their operands; the
-// others are here in C.
+// MMX and SSE: the instructions of simd_form.c run on the host's unit, on copies of their operands;
+// the others are here in C.
 #include "cpu.h"
 #include "fpu.h"
 #include "fpu_host.h"
@@ -11,8 +11,8 @@ static bool user(const struct vcpu *v)
     return v->cpl == 3;
 }
 
-// The checks before an instruction that uses XMM registers or MXCSR, MMX registers, or both
-// (SDM volume 3, 13.1.3 and 12.1). False: v->eip is set so that it is executed again (see fpu_wait).
+// The checks before an instruction that uses XMM registers or MXCSR, MMX registers, or both (SDM
+// volume 3, 13.1.3 and 12.1). False: v->eip is set so that it is executed again (see fpu_wait).
 static bool available(struct vcpu *v, const struct insn *insn, bool xmm, bool mmx)
 {
     if ((v->cr0 & CR0_EM) || (xmm && !(v->cr4 & CR4_OSFXSR)))
@@ -49,8 +49,9 @@ static u8 *xmm(struct vcpu *v, unsigned n)
     return v->fx + FX_XMM + 16 * n;
 }
 
-// ---- Running a stub. Raises #XM, or #UD where the system hasn't announced a handler for it, if the
-// instruction raises an exception that the guest's MXCSR doesn't mask: flags set, destination as it was.
+// ---- Running a stub. Raises #XM, or #UD where the system hasn't announced a handler for it, if
+// the instruction raises an exception that the guest's MXCSR doesn't mask: flags set, destination
+// as it was.
 static void run(struct vcpu *v, struct fpu_host *h, fpu_host_fn *host, const u8 *stub)
 {
     u32 mxcsr = fx_get32(v->fx, FX_MXCSR);
@@ -106,7 +107,8 @@ static void load(struct vcpu *v, struct fpu_host *h, unsigned kind, unsigned n, 
         *(slot ? &h->edx : &h->ecx) = v->gpr[n];
 }
 
-static void store(struct vcpu *v, const struct fpu_host *h, unsigned kind, unsigned n, unsigned slot)
+static void store(struct vcpu *v, const struct fpu_host *h, unsigned kind, unsigned n,
+                  unsigned slot)
 {
     if (kind == KIND_X)
         memcpy(xmm(v, n), h->xmm[1 + slot], 16);
@@ -160,7 +162,8 @@ static void execute(struct vcpu *v, const struct insn *insn, const struct simd_f
         store(v, &h, form->rm, insn->rm, 1);
 }
 
-// ---- 0F 71 to 73: shifts by an immediate, which are the shifts by a register with another encoding.
+// ---- 0F 71 to 73: shifts by an immediate, which are the shifts by a register with another
+// encoding.
 static u8 shift_opcode(const struct insn *insn)
 {
     static const u8 opcode[3][8] = {

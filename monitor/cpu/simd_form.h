@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The forms of MMX and SSE instructions: operand kinds, sizes and checks, by opcode and mandatory prefix.
+// The forms of MMX and SSE instructions: operand kinds, sizes and checks, by opcode and mandatory
+// prefix.
 #ifndef RING3_MONITOR_CPU_SIMD_FORM_H
 #define RING3_MONITOR_CPU_SIMD_FORM_H
 
@@ -29,7 +30,8 @@ struct simd_form {
     u8 imm;      // 1 + enum host_imm, or 0
 };
 
-// The form that insn's opcode and prefixes name, and its prefix's index (none 66 F3 F2) in *prefix, or NULL.
+// The form that insn's opcode and prefixes name, and its prefix's index (none 66 F3 F2) in *prefix,
+// or NULL.
 const struct simd_form *simd_form_find(const struct insn *insn, unsigned *prefix);
 
 #endif

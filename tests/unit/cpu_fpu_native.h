@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Runs one x87, MMX or SSE instruction on the host itself and in the interpreter, from the same random
-// state, and compares everything: the encodings are the same in 64-bit mode. The host is the oracle, so
-// what a host does not have (SSE4.2 on an old one) goes unchecked.
+// Runs one x87, MMX or SSE instruction on the host itself and in the interpreter, from the same
+// random state, and compares everything: the encodings are the same in 64-bit mode. The host is the
+// oracle, so what a host does not have (SSE4.2 on an old one) goes unchecked.
 #ifndef RING3_TESTS_CPU_FPU_NATIVE_H
 #define RING3_TESTS_CPU_FPU_NATIVE_H
 
@@ -38,16 +38,16 @@ struct rig *rig_new(void);
 void rig_free(struct rig *b);
 u64 rig_random(struct rig *b);
 
-// A random state: floating-point values of all classes, stack and tags mostly consistent, exceptions mostly masked,
-// FSW's pending exceptions only if `pending`.
+// A random state: floating-point values of all classes, stack and tags mostly consistent,
+// exceptions mostly masked, FSW's pending exceptions only if `pending`.
 void rig_state(struct rig *b, struct trial *t, bool pending);
 
 // Both change *t from the state before to the state after.
 void rig_native(struct rig *b, struct trial *t, const u8 *bytes, unsigned len);
 void rig_interp(struct rig *b, struct trial *t, const struct insn *insn);
 
-// NULL if equal, else a description of the first difference in static storage. mem_skip: bytes of memory at
-// TEST_AT, from and to, that may differ.
+// NULL if equal, else a description of the first difference in static storage. mem_skip: bytes of
+// memory at TEST_AT, from and to, that may differ.
 const char *rig_compare(const struct trial *native, const struct trial *interp, unsigned skip_from,
                           unsigned skip_to);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Every MMX and SSE encoding, from random states, against the host: results, flags, MXCSR in all modes,
-// unmasked exceptions, alignment, pending x87 exceptions, undefined prefix combinations.
+// Every MMX and SSE encoding, from random states, against the host: results, flags, MXCSR in all
+// modes, unmasked exceptions, alignment, pending x87 exceptions, undefined prefix combinations.
 #include "cpu_fpu_native.inc"
 
 #include "monitor/cpu/simd_form.h"
@@ -105,7 +105,8 @@ static unsigned run_map(struct rig *b, u8 map)
                 ck_assert_uint_eq(p, prefix);
                 encode(bytes, e, mem ? 7 : 0xc1, &imm);
                 insn_decode(&decoded, bytes, sizeof(bytes), true);
-                ck_assert_msg(!(decoded.attr & INSN_UD), "map %u op %02x prefix %u mem %u", map, op, prefix, mem);
+                ck_assert_msg(!(decoded.attr & INSN_UD), "map %u op %02x prefix %u mem %u", map, op,
+                              prefix, mem);
                 ck_assert_uint_eq(decoded.imm_len, form->imm ? 1 : 0);
                 if (mem)
                     ck_assert_uint_eq(decoded.mem_size, form->size);
@@ -170,9 +171,11 @@ START_TEST(others)
     for (unsigned i = 0; i < 4000; i++) {
         u8 r = rig_random(b);
 
-        try_one(b, (struct encoding){ MAP_0F, 0xf7, r & 1 }, 0xc0 | (r >> 2), NULL, rig_random(b) & 15);
+        try_one(b, (struct encoding){ MAP_0F, 0xf7, r & 1 }, 0xc0 | (r >> 2), NULL,
+                rig_random(b) & 15);
         if ((r & 0x38) != R_ESP << 3)
-            try_one(b, (struct encoding){ MAP_0F, 0xc3, 0 }, (r & 0x38) | 7, NULL, rig_random(b) & 15);
+            try_one(b, (struct encoding){ MAP_0F, 0xc3, 0 }, (r & 0x38) | 7, NULL,
+                    rig_random(b) & 15);
     }
     for (unsigned i = 0; i < 500; i++) {
         struct trial native, interp;
@@ -215,7 +218,7 @@ END_TEST
 static bool newer(u8 map, u8 op, u8 prefix)
 {
     if (map == MAP_0F)
-        return (op == 0x2b && prefix >= 2) /* MOVNTSS */ || op == 0x78 || op == 0x79 /* EXTRQ INSERTQ */;
+        return (op == 0x2b && prefix >= 2) /* MOVNTSx */ || op == 0x78 || op == 0x79 /* EXTRQ.. */;
     return false;
 }
 
@@ -235,12 +238,13 @@ START_TEST(undefined)
                 struct insn insn = { .op = OP0F(op), .has_mem = i & 1,
                                      .prefix = (const u8[]){ 0, PFX_66, PFX_REP, PFX_REPNE }[e.prefix] };
                 unsigned p;
+                bool imm;
 
                 if (simd_form_find(&insn, &p) || newer(MAP_0F, op, e.prefix))
                     continue;
                 tried++;
-                try_one(b, e, i & 1 ? 0x0f : 0xca,
-                        op == 0x70 || op == 0xc2 || (op >= 0xc4 && op <= 0xc6) ? (const u8[]){ 0 } : NULL, 0);
+                imm = op == 0x70 || op == 0xc2 || (op >= 0xc4 && op <= 0xc6);
+                try_one(b, e, i & 1 ? 0x0f : 0xca, imm ? (const u8[]){ 0 } : NULL, 0);
             }
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What the host cannot tell: control-register checks, the pointers to the last instruction, environments of
-// all formats, FXSAVE and FXRSTOR, FERR#, and that faults leave everything as it was.
+// What the host cannot tell: control-register checks, the pointers to the last instruction,
+// environments of all formats, FXSAVE and FXRSTOR, FERR#, and that faults leave everything as it
+// was.
 #include "cpu_fpu_native.inc"
 
 #include <check.h>
@@ -15,7 +16,7 @@ static u8 step(struct rig *b, const char *bytes, unsigned len)
     jmp_buf catcher;
     u8 vector = NOTHING;
 
-    ck_assert_int_eq(insn_decode(&insn, (const u8 *)bytes, len, v->seg[S_CS].attr & SEG_DB), INSN_OK);
+    ck_assert_int_eq(insn_decode(&insn, (const u8 *)bytes, len, true), INSN_OK);
     ck_assert_uint_eq(insn.len, len);
     v->catcher = &catcher;
     if (setjmp(catcher) == 0) {
@@ -66,7 +67,7 @@ END_TEST
 static const struct {
     const char *bytes;
     unsigned len;
-    u8 em, ts, mp_ts, no_osfxsr; // vector with CR0.EM, CR0.TS, CR0.MP and TS; and with CR4.OSFXSR clear
+    u8 em, ts, mp_ts, no_osfxsr; // vector with CR0.EM; TS; MP and TS; with CR4.OSFXSR clear
 } checks[] = {
 #define C(bytes, ...) { bytes, sizeof(bytes) - 1, __VA_ARGS__ }
     C("\xd9\xe8", X_NM, X_NM, X_NM, NOTHING),         // FLD1
@@ -376,11 +377,16 @@ static const struct {
     unsigned len;
 } touching[] = {
 #define T(bytes) { bytes, sizeof(bytes) - 1 }
-    T("\xd8\x07"), T("\xd9\x07"), T("\xd9\x17"), T("\xd9\x1f"), T("\xd9\x27"), T("\xd9\x2f"), T("\xd9\x37"),
-    T("\xd9\x3f"), T("\xdb\x2f"), T("\xdb\x3f"), T("\xdd\x27"), T("\xdd\x37"), T("\xdd\x3f"), T("\xdf\x27"),
-    T("\xdf\x37"), T("\xdf\x3f"), T("\x0f\x6f\x07"), T("\x0f\x7f\x07"), T("\x0f\xfc\x07"), T("\x0f\xe7\x07"),
-    T("\x0f\x10\x07"), T("\x0f\x11\x07"), T("\x0f\x28\x07"), T("\x0f\x29\x07"), T("\x0f\x2d\x07"),
-    T("\xf2\x0f\x2d\x07"), T("\x0f\xae\x07"), T("\x0f\xae\x0f"), T("\x0f\xae\x17"), T("\x0f\xae\x1f"),
+    T("\xd8\x07"), T("\xd9\x07"), T("\xd9\x17"), T("\xd9\x1f"),
+    T("\xd9\x27"), T("\xd9\x2f"), T("\xd9\x37"),
+    T("\xd9\x3f"), T("\xdb\x2f"), T("\xdb\x3f"), T("\xdd\x27"),
+    T("\xdd\x37"), T("\xdd\x3f"), T("\xdf\x27"),
+    T("\xdf\x37"), T("\xdf\x3f"), T("\x0f\x6f\x07"), T("\x0f\x7f\x07"),
+    T("\x0f\xfc\x07"), T("\x0f\xe7\x07"),
+    T("\x0f\x10\x07"), T("\x0f\x11\x07"), T("\x0f\x28\x07"), T("\x0f\x29\x07"),
+    T("\x0f\x2d\x07"),
+    T("\xf2\x0f\x2d\x07"), T("\x0f\xae\x07"), T("\x0f\xae\x0f"), T("\x0f\xae\x17"),
+    T("\x0f\xae\x1f"),
     T("\x0f\xae\x3f"), T("\x0f\xc3\x07"), T("\x66\x0f\x3a\x63\x07\x0c"), T("\x0f\xf7\xc1"),
     T("\x66\x0f\x7e\x07"), T("\x0f\x2f\x07"),
 #undef T

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Every x87 encoding, from random states, against the host: results, NaN payloads, stack faults, flags, all rounding and
-// precision modes, unmasked exceptions, pending ones.
+// Every x87 encoding, from random states, against the host: results, NaN payloads, stack faults,
+// flags, all rounding and precision modes, unmasked exceptions, pending ones.
 #include "cpu_fpu_native.inc"
 
 #include <check.h>
 
 #define ROUNDS 150
 
-static void try_one(struct rig *b, const u8 *bytes, unsigned len, unsigned skip_from, unsigned skip_to)
+static void try_one(struct rig *b, const u8 *bytes, unsigned len, unsigned skip_from,
+                    unsigned skip_to)
 {
     struct insn insn;
     struct trial native, interp, before;
@@ -22,8 +23,8 @@ static void try_one(struct rig *b, const u8 *bytes, unsigned len, unsigned skip_
     difference = rig_compare(&native, &interp, skip_from, skip_to);
     if (difference)
         ck_abort_msg("%02x %02x (%s): %s\nbefore: fcw %04x fsw %04x tags %02x", bytes[0], bytes[1],
-                     insn.name, difference, fx_get16(before.fx, FX_FCW), fx_get16(before.fx, FX_FSW),
-                     before.fx[FX_FTW]);
+                     insn.name, difference, fx_get16(before.fx, FX_FCW),
+                     fx_get16(before.fx, FX_FSW), before.fx[FX_FTW]);
     if (!native.signal) {
         b->v->eip += len;
         ck_assert_uint_eq(b->v->eip, 0x1234 + len);
