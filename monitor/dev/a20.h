@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The A20 gate, and port 92h with its fast way to it and to a reset. The 8042 has the other hand on the gate;
-// whoever wrote last decides, as with chipsets that answer for the 8042 themselves.
+// The A20 gate, and port 92h with its fast way to it and to a reset. The 8042 has the other hand on
+// the gate; whoever wrote last decides, as with chipsets that answer for the 8042 themselves.
 #ifndef RING3_MONITOR_DEV_A20_H
 #define RING3_MONITOR_DEV_A20_H
 

@@ -10,7 +10,8 @@ enum {
     OP_BUFFER = 0x11, OP_PACKAGE = 0x12, OP_EXTENDED = 0x5b, OP_DEVICE = 0x82,
 };
 
-// Lengths are written in this many bytes whatever they are: legal, and no need to move things later.
+// Lengths are written in this many bytes whatever they are: legal, and no need to move things
+// later.
 #define LENGTH_BYTES 3
 // A resource template's BufferSize: a word constant.
 #define BUFFER_SIZE_BYTES 3
@@ -182,7 +183,8 @@ void aml_dma(struct aml *a, unsigned channel)
     aml_byte(a, 0);
 }
 
-// The head of a word or double-word address space descriptor (ACPI 2.0, 6.4.3.5). Both ends are fixed.
+// The head of a word or double-word address space descriptor (ACPI 2.0, 6.4.3.5). Both ends are
+// fixed.
 static void window(struct aml *a, u8 tag, u8 len, u8 type, u8 type_flags)
 {
     aml_byte(a, tag);

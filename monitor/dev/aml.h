@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A small writer of ACPI machine language (ACPI 2.0, chapter 17): as much as describing a fixed board takes.
-// Packages are opened and closed; their lengths are filled in on closing.
+// A small writer of ACPI machine language (ACPI 2.0, chapter 17): as much as describing a fixed
+// board takes. Packages are opened and closed; their lengths are filled in on closing.
 #ifndef RING3_MONITOR_DEV_AML_H
 #define RING3_MONITOR_DEV_AML_H
 

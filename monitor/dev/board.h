@@ -8,7 +8,8 @@
 #include "monitor/base/irq.h"
 #include "monitor/base/log.h"
 
-// What the chips need from the machine around them. All callbacks run on the vCPU thread, as do all chips.
+// What the chips need from the machine around them. All callbacks run on the vCPU thread, as do all
+// chips.
 struct board_host {
     void *opaque;
     u64 (*now_ns)(void *opaque);                      // monotonic guest time
@@ -24,8 +25,8 @@ struct board_host {
     // board_serial_room grew for this port (so that stalled input is offered again at once).
     void (*timer_changed)(void *opaque);
     void (*serial_room)(void *opaque, int port);
-    // More that may be NULL. How [base, base+len) answers has changed (PAM registers): reads and writes go
-    // to RAM or, where false, to the ROM or bus behind it.
+    // More that may be NULL. How [base, base+len) answers has changed (PAM registers): reads and
+    // writes go to RAM or, where false, to the ROM or bus behind it.
     void (*memory_map)(void *opaque, u32 base, u32 len, bool read_ram, bool write_ram);
     // DMA: guest-physical memory. Without them DMA reads give 0xff and writes go nowhere.
     void (*dma_read)(void *opaque, u64 gpa, void *buf, size_t len);
@@ -50,14 +51,16 @@ struct board *board_create(const struct board_config *config, const struct board
 void board_destroy(struct board *board);
 void board_reset(struct board *board);
 
-// When board_poll must next be called at the latest, in now_ns time; UINT64_MAX if no timer is armed.
+// When board_poll must next be called at the latest, in now_ns time; UINT64_MAX if no timer is
+// armed.
 u64 board_deadline(struct board *board);
 // Runs the timers that are due.
 void board_poll(struct board *board);
 
 // Offers received bytes to serial port `port`; returns how many it took (the rest is offered again
-// later: nothing is lost). board_serial_room tells how many it would take now; it is worth asking again
-// after each board_poll, for a port that wants a pause before its next byte arms a deadline for its end.
+// later: nothing is lost). board_serial_room tells how many it would take now; it is worth asking
+// again after each board_poll, for a port that wants a pause before its next byte arms a deadline
+// for its end.
 size_t board_serial_in(struct board *board, int port, const u8 *bytes, size_t len);
 size_t board_serial_room(struct board *board, int port);
 
@@ -71,11 +74,12 @@ void board_power_button(struct board *board);
 // A key goes down or up: its set-1 make code, 80h added for keys with an E0 prefix (ps2.h).
 void board_key(struct board *board, u8 key, bool down);
 
-// The ACPI tables (RSDP, RSDT, FADT, FACS, DSDT, ...), for a machine without firmware: relocated to base.
-// Writes at most len bytes to out; returns the size used. The RSDP comes first.
+// The ACPI tables (RSDP, RSDT, FADT, FACS, DSDT, ...), for a machine without firmware: relocated to
+// base. Writes at most len bytes to out; returns the size used. The RSDP comes first.
 size_t board_acpi_tables(struct board *board, u32 base, u8 *out, size_t len);
 
-// `info NAME` texts for the console ("pic", "pci", "irq", "mtree", "timers", "dma", "serial", "keyboard"); false if there is no such page.
+// `info NAME` texts for the console ("pic", "pci", "irq", "mtree", "timers", "dma", "serial",
+// "keyboard"); false if there is no such page.
 bool board_info(struct board *board, const char *what, FILE *f);
 
 #endif

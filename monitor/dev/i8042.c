@@ -25,8 +25,8 @@
 #define OUT_KBD_FULL BIT(4)
 #define OUT_AUX_FULL BIT(5)
 
-// A byte takes eleven bits at some 12 kHz to come in. Drivers that read port 60h twice for one interrupt
-// rely on the second byte not being there yet.
+// A byte takes eleven bits at some 12 kHz to come in. Drivers that read port 60h twice for one
+// interrupt rely on the second byte not being there yet.
 #define WIRE_NS 500000
 
 // ---- Output buffer
@@ -127,7 +127,8 @@ static void device_ready(void *opaque)
 
 // ---- Commands
 
-// A byte for a device. One that is not there does not answer: the controller says so (FEh, time-out).
+// A byte for a device. One that is not there does not answer: the controller says so (FEh,
+// time-out).
 static void send(struct i8042 *k, struct i8042_port *port, u8 off, u8 byte)
 {
     k->ram[0] &= ~off; // sending turns the port's clock on

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Intel 8042 with the PS/2 keyboard controller's program: ports 60h and 64h, two device ports, A20 and reset.
+// Intel 8042 with the PS/2 keyboard controller's program: ports 60h and 64h, two device ports, A20
+// and reset.
 #ifndef RING3_MONITOR_DEV_I8042_H
 #define RING3_MONITOR_DEV_I8042_H
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Registers as in Intel's 8237A data sheet (231466). What the AT does not wire (memory-to-memory, cascade
-// arbitration, timing) is kept in the registers but does nothing.
+// Registers as in Intel's 8237A data sheet (231466). What the AT does not wire (memory-to-memory,
+// cascade arbitration, timing) is kept in the registers but does nothing.
 #include "i8237.h"
 
 #include <string.h>
@@ -18,7 +18,8 @@ enum {
 #define MODE_AUTO BIT(4)
 #define MODE_DOWN BIT(5)
 
-void i8237_init(struct i8237 *dma, const struct board_host *host, struct i8237_pages *pages, bool wide)
+void i8237_init(struct i8237 *dma, const struct board_host *host, struct i8237_pages *pages,
+                bool wide)
 {
     memset(dma, 0, sizeof(*dma));
     dma->host = host;
@@ -84,7 +85,8 @@ static bool ready(const struct i8237 *dma, unsigned n, bool to_memory)
     return type == MODE_VERIFY || type == (to_memory ? MODE_WRITE : MODE_READ);
 }
 
-size_t i8237_transfer(struct i8237 *dma, unsigned n, bool to_memory, u8 *buf, size_t len, bool *done)
+size_t i8237_transfer(struct i8237 *dma, unsigned n, bool to_memory, u8 *buf, size_t len,
+                      bool *done)
 {
     struct i8237_channel *c = &dma->ch[n];
     unsigned unit = dma->wide ? 2 : 1;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Behaviour from Intel's 8254 data sheet (231164), "mode definitions". The clock is 14.31818 MHz / 12.
+// Behaviour from Intel's 8254 data sheet (231164), "mode definitions". The clock is 14.31818 MHz /
+// 12.
 #include "i8254.h"
 
 #include <string.h>
@@ -7,8 +8,8 @@
 #define NEVER UINT64_MAX
 // Closer edges than this are bunched, so that a tiny count cannot keep the vCPU from running.
 #define MIN_GAP_NS 20000
-// Ticks the guest was too slow for are owed to it, as otherwise clocks that count ticks would fall behind:
-// up to this many seconds of them, each a quarter period after the last was acknowledged.
+// Ticks the guest was too slow for are owed to it, as otherwise clocks that count ticks would fall
+// behind: up to this many seconds of them, each a quarter period after the last was acknowledged.
 #define OWED_S 10
 #define CATCH_UP 4
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Intel 8254 programmable interval timer, and port 61h, which gates its channel 2.
 //
-// A channel is a small state machine over the clock's ticks. It is not stepped: i8254_advance moves it to the
-// present in one go per event, so that time costs nothing while nobody looks.
+// A channel is a small state machine over the clock's ticks. It is not stepped: i8254_advance moves
+// it to the present in one go per event, so that time costs nothing while nobody looks.
 #ifndef RING3_MONITOR_DEV_I8254_H
 #define RING3_MONITOR_DEV_I8254_H
 

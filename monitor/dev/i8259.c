@@ -48,7 +48,8 @@ static int i8259_best(const struct i8259 *pic)
     if (s) {
         u8 above = (s & -s) - 1;
 
-        // Special fully nested mode: the slave in service may ask again, for a higher one of its own.
+        // Special fully nested mode: the slave in service may ask again, for a higher one of its
+        // own.
         if (pic->slave && (pic->icw[4] & ICW4_SFNM) && highest(pic, serving) == CASCADE)
             above |= s & -s;
         r &= above;
@@ -73,8 +74,8 @@ void i8259_set(void *opaque, int pin, bool level)
     bool rise = level && !(pic->lines & bit);
 
     pic->lines = level ? pic->lines | bit : pic->lines & ~bit;
-    // In both trigger modes a request must stay high until it is acknowledged (data sheet, "edge and
-    // level triggered modes"), so a falling line takes an edge's latch with it.
+    // In both trigger modes a request must stay high until it is acknowledged (data sheet, "edge
+    // and level triggered modes"), so a falling line takes an edge's latch with it.
     if (!level)
         pic->irr &= ~bit;
     else if (rise || (pic->elcr & bit))
@@ -82,7 +83,8 @@ void i8259_set(void *opaque, int pin, bool level)
     i8259_update(pic);
 }
 
-// INTA on this chip alone: moves the best request into service and returns its input, 7 if there is none.
+// INTA on this chip alone: moves the best request into service and returns its input, 7 if there is
+// none.
 static int i8259_take(struct i8259 *pic, bool *spurious)
 {
     int n = i8259_best(pic);
@@ -211,7 +213,7 @@ static u64 i8259_read(void *dev, u32 addr, unsigned size)
     struct i8259 *pic = dev;
 
     (void)size;
-    if (pic->poll) { // the read itself is the acknowledge; on the master it does not reach the slave
+    if (pic->poll) { // the read itself is the acknowledge, by this chip alone
         bool spurious;
         int n = i8259_take(pic, &spurious);
 

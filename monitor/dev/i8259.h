@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Intel 8259A programmable interrupt controller, as the PIIX3 contains two of them: the trigger mode of
-// each input is set in an edge/level control register (ELCR) instead of ICW1.LTIM.
+// Intel 8259A programmable interrupt controller, as the PIIX3 contains two of them: the trigger
+// mode of each input is set in an edge/level control register (ELCR) instead of ICW1.LTIM.
 //
 // Invariants
 //  1. irr has the bit of a level-triggered input exactly while its line is high.
@@ -42,8 +42,8 @@ void i8259_reset(struct i8259 *pic);
 void i8259_set(void *pic, int pin, bool level);
 // The INT output.
 bool i8259_int(const struct i8259 *pic);
-// INTA to the master and, if it chose the cascade input, to the slave: the vector. Like the real chip
-// it always has one: IR7's if the request went away.
+// INTA to the master and, if it chose the cascade input, to the slave: the vector. Like the real
+// chip it always has one: IR7's if the request went away.
 u8 i8259_ack(struct i8259 *pic);
 // The trigger mode, for firmware-less boards; bits outside elcr_mask are ignored.
 void i8259_set_elcr(struct i8259 *pic, u8 value);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The sixteen ISA interrupt request lines. Several devices may drive one line (COM1 and COM3, shared PCI
-// interrupts, the SCI): it is high while any of them drives it high. From here the lines go to the two
-// 8259s.
+// The sixteen ISA interrupt request lines. Several devices may drive one line (COM1 and COM3,
+// shared PCI interrupts, the SCI): it is high while any of them drives it high. From here the lines
+// go to the two 8259s.
 #ifndef RING3_MONITOR_DEV_LINES_H
 #define RING3_MONITOR_DEV_LINES_H
 

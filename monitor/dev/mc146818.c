@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Registers as in Motorola's MC146818 data sheet; the CMOS bytes as IBM's AT and its successors use them.
+// Registers as in Motorola's MC146818 data sheet; the CMOS bytes as IBM's AT and its successors use
+// them.
 #include "mc146818.h"
 
 #include <string.h>
@@ -187,8 +188,8 @@ static bool alarm_matches(const struct mc146818 *rtc)
            && alarm_byte(rtc, HOURS_ALARM, encode_hour(rtc, rtc->hour));
 }
 
-// One update cycle: time moves on by n seconds, of which each could have met the alarm. After a day they
-// repeat.
+// One update cycle: time moves on by n seconds, of which each could have met the alarm. After a day
+// they repeat.
 static void update_time(struct mc146818 *rtc, u64 n)
 {
     u64 look = MIN(n, 86400);

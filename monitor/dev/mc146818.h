@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Motorola MC146818 real-time clock with 128 bytes of CMOS RAM.
 //
-// The clock is a broken-down time that was true at the start of a certain second, moved on when somebody looks.
-// Its divider chain is an epoch: seconds and periodic ticks begin at whole multiples from there.
+// The clock is a broken-down time that was true at the start of a certain second, moved on when
+// somebody looks. Its divider chain is an epoch: seconds and periodic ticks begin at whole
+// multiples from there.
 #ifndef RING3_MONITOR_DEV_MC146818_H
 #define RING3_MONITOR_DEV_MC146818_H
 

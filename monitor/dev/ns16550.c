@@ -59,7 +59,8 @@ static unsigned trigger(const struct ns16550 *u)
     return fifos(u) ? level[u->fcr >> 6] : 1;
 }
 
-// The time one character takes on the wire: start, data, parity and stop bits of 16 clocks x divisor.
+// The time one character takes on the wire: start, data, parity and stop bits of 16 clocks x
+// divisor.
 static u64 char_ns(const struct ns16550 *u)
 {
     u64 bits = 1 + 5 + (u->lcr & 3) + !!(u->lcr & 8) + (u->lcr & 4 ? 2 : 1);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // National Semiconductor PC16550D UART.
 //
-// Bytes leave at once and without a baud rate. Bytes come in as fast as the guest takes them, but with a
-// pause after each FIFO's worth that grows with the time the guest took for it: a driver that is fed without
-// pause would never leave its interrupt handler, and its buffers would overflow behind it.
+// Bytes leave at once and without a baud rate. Bytes come in as fast as the guest takes them, but
+// with a pause after each FIFO's worth that grows with the time the guest took for it: a driver
+// that is fed without pause would never leave its interrupt handler, and its buffers would overflow
+// behind it.
 #ifndef RING3_MONITOR_DEV_NS16550_H
 #define RING3_MONITOR_DEV_NS16550_H
 
@@ -29,7 +30,7 @@ struct ns16550 {
     u8 data[NS16550_FIFO];  // a ring of what was received...
     u8 flags[NS16550_FIFO]; // ...with the LSR error bits of each
     unsigned head, count;
-    bool full;              // it has been full since it was last empty: nothing more until it is again
+    bool full;              // it was full and is not empty yet: nothing more till then
 
     struct timer silence;   // no byte came or went for four character times
     struct timer pause;     // until then nothing is taken from the host

@@ -9,8 +9,8 @@
 
 // ---- Functions
 
-void pci_func_init(struct pci_func *f, const char *name, u8 devfn, u16 vendor, u16 device, u32 class,
-                   u8 revision)
+void pci_func_init(struct pci_func *f, const char *name, u8 devfn, u16 vendor, u16 device,
+                   u32 class, u8 revision)
 {
     memset(f, 0, sizeof(*f));
     f->name = name;
@@ -55,7 +55,8 @@ void pci_remove(struct pci_func *f)
         unmap(f, &f->bar[n]);
 }
 
-// Where the guest wants BAR n, or 0: not decoded, or no address a range can have (sizing leaves such).
+// Where the guest wants BAR n, or 0: not decoded, or no address a range can have (sizing leaves
+// such).
 static u32 wanted_base(const struct pci_func *f, unsigned n)
 {
     const struct pci_bar *bar = &f->bar[n];

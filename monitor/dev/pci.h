@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The PCI bus: configuration mechanism 1, functions with their configuration space and BARs, and the INTx
-// wires. There is one bus, number 0.
+// The PCI bus: configuration mechanism 1, functions with their configuration space and BARs, and
+// the INTx wires. There is one bus, number 0.
 //
 // Invariants
-//  1. A BAR is on the monitor's bus exactly while its function decodes that space (command register) and
-//     its address is one a range can have; `mapped` says so.
+//  1. A BAR is on the monitor's bus exactly while its function decodes that space (command
+//     register), its address is one a range can have, and nothing else is there; `mapped` says so.
 #ifndef RING3_MONITOR_DEV_PCI_H
 #define RING3_MONITOR_DEV_PCI_H
 
@@ -18,9 +18,9 @@
 
 // Configuration header.
 enum {
-    PCI_VENDOR = 0x00, PCI_DEVICE = 0x02, PCI_COMMAND = 0x04, PCI_STATUS = 0x06, PCI_REVISION = 0x08,
-    PCI_CLASS = 0x09, PCI_HEADER = 0x0e, PCI_BAR0 = 0x10, PCI_SUBSYSTEM_VENDOR = 0x2c,
-    PCI_SUBSYSTEM = 0x2e, PCI_LINE = 0x3c, PCI_PIN = 0x3d,
+    PCI_VENDOR = 0x00, PCI_DEVICE = 0x02, PCI_COMMAND = 0x04, PCI_STATUS = 0x06,
+    PCI_REVISION = 0x08, PCI_CLASS = 0x09, PCI_HEADER = 0x0e, PCI_BAR0 = 0x10,
+    PCI_SUBSYSTEM_VENDOR = 0x2c, PCI_SUBSYSTEM = 0x2e, PCI_LINE = 0x3c, PCI_PIN = 0x3d,
 };
 #define PCI_COMMAND_IO BIT(0)
 #define PCI_COMMAND_MEMORY BIT(1)
@@ -47,7 +47,8 @@ struct pci_func {
     u8 writable[256];          // bits of config the guest may set
     u8 clearable[256];         // bits it clears by writing ones
     struct pci_bar bar[PCI_BARS];
-    // Called after the guest wrote config[at..at+len), and after a reset with at 0 and len 256. May be NULL.
+    // Called after the guest wrote config[at..at+len), and after a reset with at 0 and len 256. May
+    // be NULL.
     void (*written)(void *opaque, unsigned at, unsigned len);
     void *opaque;
     struct pci *pci;
@@ -76,8 +77,8 @@ void pci_print(const struct pci *pci, FILE *f);
 
 // Fills in a function's header; class is the 24-bit class code. The rest is the caller's to set in
 // power_on, writable and bar before pci_add.
-void pci_func_init(struct pci_func *f, const char *name, u8 devfn, u16 vendor, u16 device, u32 class,
-                   u8 revision);
+void pci_func_init(struct pci_func *f, const char *name, u8 devfn, u16 vendor, u16 device,
+                   u32 class, u8 revision);
 // Declares BAR n; size is a power of two, at least 4 (ports) or 16 (MMIO).
 void pci_func_bar(struct pci_func *f, unsigned n, enum bus_space space, u32 size,
                   const struct bus_ops *ops, void *dev);

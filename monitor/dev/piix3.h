@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Intel 82371SB (PIIX3) PCI-to-ISA bridge: function 0:1.0. It routes the four PCI interrupt wires to ISA lines.
+// Intel 82371SB (PIIX3) PCI-to-ISA bridge: function 0:1.0. It routes the four PCI interrupt wires
+// to ISA lines.
 #ifndef RING3_MONITOR_DEV_PIIX3_H
 #define RING3_MONITOR_DEV_PIIX3_H
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Registers as in the 82371AB data sheet (290562), chapter 7; their meaning from ACPI 1.0, section 4.7.
+// Registers as in the 82371AB data sheet (290562), chapter 7; their meaning from ACPI 1.0, section
+// 4.7.
 #include "piix4pm.h"
 
 #include <string.h>
@@ -184,8 +185,8 @@ static void written(void *opaque, unsigned at, unsigned len)
         log_to(pci->log, LOG_GUEST, "pm: %s\n", err.text);
 }
 
-// ---- APM control and status. Nothing takes the SMI that a write would raise; the two commands by which
-// an ACPI system enters and leaves ACPI mode act as a BIOS's SMI handler would.
+// ---- APM control and status. Nothing takes the SMI that a write would raise; the two commands by
+// which an ACPI system enters and leaves ACPI mode act as a BIOS's SMI handler would.
 
 static u64 apm_read(void *dev, u32 addr, unsigned size)
 {

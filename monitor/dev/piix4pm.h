@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The power-management function of Intel's 82371AB (PIIX4), 0:1.3: the ACPI fixed registers, and the APM
-// ports that switch ACPI mode on.
+// The power-management function of Intel's 82371AB (PIIX4), 0:1.3: the ACPI fixed registers, and
+// the APM ports that switch ACPI mode on.
 #ifndef RING3_MONITOR_DEV_PIIX4PM_H
 #define RING3_MONITOR_DEV_PIIX4PM_H
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What plugs into a port of the 8042, and the one such device so far: an enhanced (101-key) keyboard.
+// What plugs into a port of the 8042, and the one such device so far: an enhanced (101-key)
+// keyboard.
 #ifndef RING3_MONITOR_DEV_PS2_H
 #define RING3_MONITOR_DEV_PS2_H
 
@@ -47,8 +48,9 @@ struct ps2_keyboard {
 
 void ps2_keyboard_init(struct ps2_keyboard *kbd, struct timers *timers);
 
-// A key goes down or up. Keys are named by their set-1 make code; 80h added for those with an E0 prefix
-// (right control 9Dh, up arrow C8h). C6h is Pause (or, held with control, Break), B7h Print Screen.
+// A key goes down or up. Keys are named by their set-1 make code; 80h added for those with an E0
+// prefix (right control 9Dh, up arrow C8h). C6h is Pause (or, held with control, Break), B7h Print
+// Screen.
 void ps2_keyboard_key(struct ps2_keyboard *kbd, u8 key, bool down);
 
 #endif

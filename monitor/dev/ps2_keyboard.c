@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The 101/102-key keyboard of IBM's PS/2 Technical Reference, "Keyboard": commands and scan-code sets.
+// The 101/102-key keyboard of IBM's PS/2 Technical Reference, "Keyboard": commands and scan-code
+// sets.
 #include "ps2.h"
 
 #include "scancodes.h"

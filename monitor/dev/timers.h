@@ -40,12 +40,13 @@ static inline void timer_init(struct timer *t, void (*fire)(void *), void *opaqu
     *t = (struct timer){ .fire = fire, .opaque = opaque };
 }
 
-// Makes t due at `due` (ns, past times included), replacing what it was armed for; TIMER_NEVER disarms.
+// Makes t due at `due` (ns, past times included), replacing what it was armed for; TIMER_NEVER
+// disarms.
 void timer_arm(struct timers *timers, struct timer *t, u64 due);
 // The earliest `due`, or TIMER_NEVER.
 u64 timers_deadline(const struct timers *timers);
-// Fires everything that is due now. What is armed for the past meanwhile waits for the next run, so that
-// no timer can hold the vCPU here.
+// Fires everything that is due now. What is armed for the past meanwhile waits for the next run, so
+// that no timer can hold the vCPU here.
 void timers_run(struct timers *timers);
 
 #endif
