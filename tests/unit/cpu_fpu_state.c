@@ -372,6 +372,65 @@ START_TEST(simd_exception)
 }
 END_TEST
 
+// A Pentium III has no DAZ; a Pentium II has no MXCSR at all.
+START_TEST(older_models)
+{
+    struct cpu_model pentium3 = { .isa = BIT(ISA_FXSR) | BIT(ISA_SSE) };
+    struct cpu_model pentium2 = { .isa = BIT(ISA_FXSR) };
+    struct rig *b = reset();
+    struct vcpu *v = b->v;
+    u8 image[FX_SIZE];
+    u32 daz = 0x1fc0;
+
+    v->model = &pentium3;
+    phys_write(&b->phys, TEST_AT, &daz, 4);
+    ck_assert_uint_eq(STEP(b, "\x0f\xae\x17"), X_GP);
+    ck_assert_uint_eq(STEP(b, "\x0f\xae\x07"), NOTHING);
+    phys_read(&b->phys, TEST_AT, image, sizeof(image));
+    ck_assert_uint_eq(fx_get32(image, FX_MXCSR_MASK), 0xffbf);
+    memcpy(image + FX_MXCSR, &daz, 4);
+    phys_write(&b->phys, TEST_AT, image, sizeof(image));
+    ck_assert_uint_eq(STEP(b, "\x0f\xae\x0f"), X_GP);
+
+    v->model = &pentium2;
+    ck_assert_uint_eq(STEP(b, "\x0f\xae\x0f"), NOTHING);
+    ck_assert_uint_eq(fx_get32(v->fx, FX_MXCSR), 0x1f80);
+    memset(image, 0x5a, sizeof(image));
+    phys_write(&b->phys, TEST_AT, image, sizeof(image));
+    ck_assert_uint_eq(STEP(b, "\x0f\xae\x07"), NOTHING);
+    ck_assert_uint_eq(memory(b, TEST_AT + FX_MXCSR), 0x5a);
+    ck_assert_uint_eq(memory(b, TEST_AT + FX_XMM), 0x5a);
+    ck_assert_uint_eq(memory(b, TEST_AT + FX_FCW), 0x7f);
+    rig_free(b);
+}
+END_TEST
+
+// What the comparison with the host leaves out: ESP, 16-bit addresses, segment bases.
+START_TEST(other_operands)
+{
+    struct rig *b = reset();
+    struct vcpu *v = b->v;
+    u64 value = 0x8877665544332211, mask = 0x80000000ff000080;
+
+    memcpy(v->fx + fpu_reg_at(v->fx, 1), &value, 8);
+    memcpy(v->fx + fpu_reg_at(v->fx, 2), &mask, 8);
+    ck_assert_uint_eq(STEP(b, "\x0f\x7e\xcc"), NOTHING); // MOVD ESP, MM1
+    ck_assert_uint_eq(v->gpr[R_ESP], 0x44332211);
+    ck_assert_uint_eq(STEP(b, "\x0f\x6e\xdc"), NOTHING); // MOVD MM3, ESP
+    ck_assert_uint_eq(fx_get32(v->fx, fpu_reg_at(v->fx, 3)), 0x44332211);
+    ck_assert_uint_eq(fx_get32(v->fx, fpu_reg_at(v->fx, 3) + 4), 0);
+
+    v->gpr[R_EDI] = 0xffff0800;
+    v->seg[S_FS].base = TEST_PAGE;
+    ck_assert_uint_eq(STEP(b, "\x64\x67\x0f\xf7\xca"), NOTHING); // MASKMOVQ MM1, MM2
+    ck_assert_uint_eq(memory(b, TEST_AT), 0x11);
+    ck_assert_uint_eq(memory(b, TEST_AT + 1), 0);
+    ck_assert_uint_eq(memory(b, TEST_AT + 3), 0x44);
+    ck_assert_uint_eq(memory(b, TEST_AT + 7), 0x88);
+    rig_free(b);
+}
+END_TEST
+
 static const struct {
     const char *bytes;
     unsigned len;
@@ -445,6 +504,8 @@ int main(void)
     tcase_add_test(tc, unmasking);
     tcase_add_test(tc, external_error);
     tcase_add_test(tc, simd_exception);
+    tcase_add_test(tc, older_models);
+    tcase_add_test(tc, other_operands);
     tcase_add_test(tc, page_faults);
     suite_add_tcase(s, tc);
     srunner_run_all(runner, CK_ENV);
