@@ -6,12 +6,26 @@
 #include "decoder/insn.h"
 #include "monitor/base/types.h"
 
+// CPUID.1:EDX
+enum {
+    CPUID_FPU = BIT(0), CPUID_VME = BIT(1), CPUID_DE = BIT(2), CPUID_PSE = BIT(3),
+    CPUID_TSC = BIT(4), CPUID_MSR = BIT(5), CPUID_PAE = BIT(6), CPUID_MCE = BIT(7),
+    CPUID_CX8 = BIT(8), CPUID_APIC = BIT(9), CPUID_SEP = BIT(11), CPUID_MTRR = BIT(12),
+    CPUID_PGE = BIT(13), CPUID_MCA = BIT(14), CPUID_CMOV = BIT(15), CPUID_PAT = BIT(16),
+    CPUID_PSE36 = BIT(17), CPUID_CLFSH = BIT(19), CPUID_MMX = BIT(23), CPUID_FXSR = BIT(24),
+    CPUID_SSE = BIT(25), CPUID_SSE2 = BIT(26),
+};
+#define CPUID_EXT_NX BIT(20) // CPUID.80000001h:EDX
+
 struct cpu_model {
     const char *name, *help;
     u32 isa;            // bit per enum insn_isa
     u32 signature;      // CPUID.1:EAX, also EDX at reset
     u32 features_edx, features_ecx; // CPUID.1
     u32 ext_edx;        // CPUID.80000001h:EDX (NX)
+    u32 ext_ecx;        // CPUID.80000001h:ECX (LZCNT)
+    u32 leaf7_ebx, leaf7_edx; // CPUID.7.0
+    u64 arch_capabilities; // IA32_ARCH_CAPABILITIES, if leaf7_edx announces it
     u32 max_leaf;
     char vendor[12];
     char brand[48];

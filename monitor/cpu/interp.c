@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The interpreter's loop.
+//
+// A decoded-instruction cache saves decoding, and needs no invalidation: an entry says which bytes it was decoded from, and
+// is used only if memory still has them. It is indexed by linear address, but what it says depends on the bytes alone, so
+// that neither paging nor self-modifying code can make it wrong. The fetch itself goes through the software TLB.
+//
+// The loop has two gears. With nothing to watch for (no event, no shadow, TF, RF or breakpoints) an instruction is fetched and
+// executed; otherwise step() does all that belongs to an instruction boundary, in the order of SDM table 6-2.
+#include "exec.h"
+#include "local.h"
+#include "mem.h"
+
+#include <stdlib.h>
+
+#define DCACHE_BITS 15
+#define DCACHE_SIZE (1u << DCACHE_BITS)
+
+struct decoded {
+    u64 bytes[2], mask[2]; // what it was decoded from, and how much of that counts
+    exec_fn fn;            // NULL: empty
+    u32 code32;
+    struct insn insn;
+};
+
+// In v->engine, while interp_run is the engine.
+struct interp {
+    struct decoded *cache;
+};
+_Static_assert(sizeof(struct interp) <= ENGINE_AREA, "the engine's area");
+
+static struct interp *interp_of(struct vcpu *v)
+{
+    return (struct interp *)v->engine;
+}
+
+void interp_release(struct vcpu *v)
+{
+    free(interp_of(v)->cache);
+    interp_of(v)->cache = NULL;
+}
+
+static inline bool code32(const struct vcpu *v)
+{
+    return v->seg[S_CS].attr & SEG_DB;
+}
+
+// ---- Fetch
+// Fetches and decodes at CS:EIP, byte by byte as far as the instruction needs: beyond the segment's limit #GP, on a page
+// that faults #PF, whichever comes first; over 15 bytes #GP.
+static void fetch(struct vcpu *v, struct insn *insn)
+{
+    const struct seg *cs = &v->seg[S_CS];
+    u32 room = cs->limit - v->eip;
+    unsigned want = room >= INSN_MAX - 1 ? INSN_MAX : room + 1, have;
+    u8 bytes[16] = { 0 };
+    gla_t gla = cs->base + v->eip;
+    gpa_t gpa;
+
+    if (v->eip > cs->limit)
+        raise_gp(v, 0);
+    have = mmu_fetch(v, gla, bytes, want, &gpa);
+    switch (insn_decode(insn, bytes, have, code32(v))) {
+    case INSN_OK:
+        return;
+    case INSN_TRUNCATED:
+        if (have < want)
+            mmu_fetch_gpa(v, gla + have); // raises #PF
+        raise_gp(v, 0);
+    case INSN_TOO_LONG:
+        raise_gp(v, 0);
+    }
+}
+
+// The host address of code at gla, good for 16 bytes; NULL if that takes more than the software TLB.
+static inline const u8 *code_host(struct vcpu *v, gla_t gla)
+{
+    const struct tlb_entry *e = mem_tlb(v, gla);
+
+    if (unlikely((gla & ~PAGE_MASK) > PAGE_SIZE - 16))
+        return NULL;
+    if (unlikely(e->xtag != ((gla & PAGE_MASK) | v->asid)))
+        return NULL;
+    return (const u8 *)(e->addend + gla);
+}
+
+// Bytes of the mask that belong to an instruction of len bytes.
+static u64 byte_mask(unsigned len)
+{
+    return len >= 8 ? ~0ull : (1ull << 8 * len) - 1;
+}
+
+static const struct decoded *decode_miss(struct vcpu *v, struct decoded *d, const u64 bytes[2])
+{
+    d->fn = NULL;
+    fetch(v, &d->insn);
+    d->code32 = code32(v);
+    d->mask[0] = byte_mask(d->insn.len);
+    d->mask[1] = d->insn.len > 8 ? byte_mask(d->insn.len - 8) : 0;
+    d->bytes[0] = bytes[0] & d->mask[0];
+    d->bytes[1] = bytes[1] & d->mask[1];
+    d->fn = exec_find(v, &d->insn);
+    return d;
+}
+
+// The decoded instruction at CS:EIP; `scratch` takes one that can't be cached.
+static inline const struct decoded *decode(struct vcpu *v, struct decoded *cache,
+                                           struct decoded *scratch)
+{
+    const struct seg *cs = &v->seg[S_CS];
+    gla_t gla = cs->base + v->eip;
+    struct decoded *d = &cache[(gla ^ gla >> DCACHE_BITS) & (DCACHE_SIZE - 1)];
+    const u8 *host = code_host(v, gla);
+    u64 bytes[2];
+
+    if (unlikely(!host)) {
+        if ((gla & ~PAGE_MASK) <= PAGE_SIZE - 16)
+            mmu_fetch_gpa(v, gla); // fills the TLB for the next time
+        fetch(v, &scratch->insn);
+        scratch->fn = exec_find(v, &scratch->insn);
+        return scratch;
+    }
+    memcpy(bytes, host, sizeof(bytes));
+    if (unlikely(((bytes[0] ^ d->bytes[0]) & d->mask[0]) | ((bytes[1] ^ d->bytes[1]) & d->mask[1]) |
+                 (d->code32 ^ code32(v))) ||
+        !d->fn)
+        return decode_miss(v, d, bytes);
+    if (unlikely(v->eip > cs->limit || d->insn.len - 1u > cs->limit - v->eip))
+        raise_gp(v, 0);
+    return d;
+}
+
+// ---- One instruction
+void interp_insn(struct vcpu *v, const struct insn *insn)
+{
+    v->count.interpreted++;
+    if (exec_find(v, insn)(v, insn) == DONE_NEXT)
+        v->eip += insn->len;
+}
+
+static inline bool quiet(const struct vcpu *v)
+{
+    return !(__atomic_load_n(&v->event, __ATOMIC_RELAXED) | v->shadow | v->halted |
+             (v->eflags & (FL_TF | FL_RF)) | (v->dr[7] & 0xff) | DB_PENDING(v));
+}
+
+// Reports what the instruction before has left in DB_PENDING, unless MOV SS holds it back.
+static enum cpu_exit deliver_traps(struct vcpu *v)
+{
+    u32 pending = DB_PENDING(v);
+
+    if (!pending || v->shadow >= 2)
+        return CPU_RAN;
+    DB_PENDING(v) = 0;
+    v->dr[6] |= pending;
+    return cpu_deliver(v, EVENT_TRAP, X_DB, 0);
+}
+
+// One instruction and what belongs to its boundaries, but for interrupts. A fault goes to the catcher.
+static void step(struct vcpu *v, struct decoded *cache, struct decoded *scratch)
+{
+    u32 tf = v->eflags & FL_TF;
+    u8 shadow = v->shadow;
+    const struct decoded *d;
+    enum done done;
+
+    if (v->dr[7] & 0xff && !(v->eflags & FL_RF) && shadow < 2)
+        debug_fetch(v, v->seg[S_CS].base + v->eip);
+    v->shadow = 0;
+    v->eflags &= ~FL_RF;
+    v->count.interpreted++;
+    if (cache) {
+        d = decode(v, cache, scratch);
+    } else {
+        fetch(v, &scratch->insn);
+        scratch->fn = exec_find(v, &scratch->insn);
+        d = scratch;
+    }
+    done = d->fn(v, &d->insn);
+    if (done == DONE_NEXT)
+        v->eip += d->insn.len;
+    // A shadow shades one instruction, not a row of them.
+    if (shadow >= 2 && v->shadow >= 2)
+        v->shadow = 0;
+    if (tf && done != DONE_ENTERED && v->shadow < 2 &&
+        (done == DONE_JUMPED || !(v->misc_msr[MISC_DEBUGCTL] & DEBUGCTL_BTF)))
+        DB_PENDING(v) |= DR6_BS;
+}
+
+enum cpu_exit interp_step(struct vcpu *v)
+{
+    jmp_buf catcher, *outer = v->catcher;
+    struct decoded scratch;
+    enum cpu_exit exit;
+
+    if (_setjmp(catcher)) {
+        v->catcher = outer;
+        exit = cpu_deliver(v, EVENT_FAULT, v->fault.vector, v->fault.error);
+    } else {
+        v->catcher = &catcher;
+        step(v, NULL, &scratch);
+        v->catcher = outer;
+        exit = CPU_RAN;
+    }
+    if (exit == CPU_RAN)
+        exit = deliver_traps(v);
+    return exit == CPU_RAN && v->halted ? CPU_HALTED : exit;
+}
+
+// Traps, then interrupts (SDM table 6-2), then the question whether to go on.
+static bool boundary(struct vcpu *v, enum cpu_exit *exit)
+{
+    *exit = deliver_traps(v);
+    if (*exit != CPU_RAN)
+        return false;
+    if (__atomic_load_n(&v->event, __ATOMIC_ACQUIRE) & ~(u32)(EV_INTR | EV_NMI))
+        return false;
+    cpu_interrupt(v, exit);
+    if (*exit == CPU_RAN && v->halted)
+        *exit = CPU_HALTED;
+    return *exit == CPU_RAN;
+}
+
+enum cpu_exit interp_run(struct vcpu *v, u64 budget)
+{
+    struct interp *in = interp_of(v);
+    jmp_buf catcher, *outer = v->catcher;
+    u64 end = v->count.interpreted + budget;
+    struct decoded scratch;
+    enum cpu_exit exit = CPU_RAN;
+
+    if (!in->cache) {
+        in->cache = calloc(DCACHE_SIZE, sizeof(*in->cache));
+        CHECK(in->cache);
+    }
+    if (_setjmp(catcher)) {
+        v->catcher = outer;
+        exit = cpu_deliver(v, EVENT_FAULT, v->fault.vector, v->fault.error);
+        if (exit != CPU_RAN)
+            return exit;
+    }
+    v->catcher = &catcher;
+    while (v->count.interpreted < end) {
+        const struct decoded *d;
+
+        if (unlikely(!quiet(v))) {
+            if (!boundary(v, &exit))
+                break;
+            step(v, in->cache, &scratch);
+            continue;
+        }
+        v->count.interpreted++;
+        d = decode(v, in->cache, &scratch);
+        if (d->fn(v, &d->insn) == DONE_NEXT)
+            v->eip += d->insn.len;
+    }
+    v->catcher = outer;
+    return exit;
+}
