@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "mmu.h"
 #include "tlb.h"
+#include "windows.h"
 
 #include <string.h>
 
@@ -18,6 +19,7 @@ bool mmu_init(struct mmu *mmu, struct vcpu *v, struct phys *phys, struct err *er
 
 void mmu_destroy(struct mmu *mmu)
 {
+    windows_destroy(mmu);
     memset(mmu, 0, sizeof(*mmu));
 }
 
@@ -206,7 +208,8 @@ unsigned mmu_fetch(struct vcpu *v, gla_t gla, u8 *buf, unsigned len, gpa_t *gpa)
     return len;
 }
 
-// ---- Events
+// ---- Events. Without windows nobody knows which translations changed: all or those of the
+// page.
 static void changed(struct vcpu *v, gla_t gla, u32 len)
 {
     if (v->mmu->mapping_changed)
@@ -216,13 +219,19 @@ static void changed(struct vcpu *v, gla_t gla, u32 len)
 void mmu_cr3_written(struct vcpu *v)
 {
     tlb_flush(v);
-    changed(v, 0, 0);
+    if (v->mmu->windows)
+        windows_cr3_written(v->mmu->windows);
+    else
+        changed(v, 0, 0);
 }
 
 void mmu_mode_changed(struct vcpu *v)
 {
     tlb_flush(v);
-    changed(v, 0, 0);
+    if (v->mmu->windows)
+        windows_mode_changed(v->mmu->windows);
+    else
+        changed(v, 0, 0);
 }
 
 void mmu_invlpg(struct vcpu *v, gla_t gla)
@@ -231,7 +240,9 @@ void mmu_invlpg(struct vcpu *v, gla_t gla)
 
     v->count.invlpg++;
     tlb_flush_page(v, gla);
-    if (large)
+    if (v->mmu->windows)
+        windows_invlpg(v->mmu->windows, gla);
+    else if (large)
         changed(v, gla & ~0x3fffffu, 4u << 20);
     else
         changed(v, gla & PAGE_MASK, PAGE_SIZE);
@@ -245,7 +256,10 @@ void mmu_cpl_changed(struct vcpu *v)
 void mmu_flush_all(struct vcpu *v)
 {
     tlb_flush(v);
-    changed(v, 0, 0);
+    if (v->mmu->windows)
+        windows_flush_all(v->mmu->windows);
+    else
+        changed(v, 0, 0);
 }
 
 void mmu_protect_code(struct vcpu *v, gpa_t gpa)
@@ -258,4 +272,6 @@ void mmu_protect_code(struct vcpu *v, gpa_t gpa)
         return;
     p->flags |= PHYS_CODE;
     tlb_protect(v, phys_a20(v->mmu->phys, gpa));
+    if (v->mmu->windows)
+        windows_protect_code(v->mmu->windows, p);
 }

@@ -9,16 +9,20 @@
 #include "phys.h"
 #include "walk.h"
 
-struct window; // window.h
+struct window;  // window.h
+struct windows; // windows.h
 
 struct mmu {
     struct phys *phys;
     u32 next_asid;
     u32 asid_super, asid_user; // of the current address space
     u32 large[32]; // bit per 4 MiB of linear space: the TLB may hold parts of a large page there
+    // NULL, or the windows (windows_init); window[] is for CPL < 3 and CPL 3, see mmu_window.
+    struct windows *windows;
+    struct window *window[2];
     // Called by the MMU when linear-to-physical mappings of the current or any address space may
     // have changed: the engine drops what depends on them. gla/len give the range; len 0 means
-    // everything.
+    // everything. With windows it is called only for changes to code, see windows_init.
     void (*mapping_changed)(void *opaque, gla_t gla, u32 len);
     void *opaque;
 };

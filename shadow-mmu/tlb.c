@@ -1,30 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "tlb.h"
+#include "windows.h"
 
 #include <string.h>
 
 #define ASID_MAX 4095
 
-static void tlb_fill(struct vcpu *v, gla_t gla, const struct walk *w, bool user)
+static void tlb_fill(struct vcpu *v, gla_t gla, const struct walk *w, enum access access,
+                     bool user)
 {
     struct phys *phys = v->mmu->phys;
     const struct phys_page *p = phys_page(phys, w->gpa);
     struct tlb_entry *e = tlb_slot(v, gla);
     u32 tag = tlb_tag(v, gla, user);
+    gpa_t gpa = w->gpa & ~(gpa_t)(PAGE_SIZE - 1);
 
     if (!(p->flags & PHYS_READ))
         return;
     v->count.tlb_fills++;
     if (w->page_size != PAGE_SIZE)
         v->mmu->large[gla >> 27] |= BIT(gla >> 22 & 31);
+    // Only a fetch gives the right to fetch (invariant 2); a later read of the page keeps it.
+    if (access == ACC_FETCH)
+        e->xtag = tag;
+    else if (e->xtag != tag || e->gpa != gpa || w->nx)
+        e->xtag = 0;
     e->rtag = tag;
-    e->xtag = w->nx ? 0 : tag;
     e->wtag = 0;
     if ((p->flags & (PHYS_WRITE | PHYS_CODE)) == PHYS_WRITE && w->dirty &&
         walk_allows(v, w, ACC_WRITE, user))
         e->wtag = tag;
     e->addend = (uintptr_t)phys_frame_host(phys, p->frame) - (gla & PAGE_MASK);
-    e->gpa = w->gpa & ~(gpa_t)(PAGE_SIZE - 1);
+    e->gpa = gpa;
 }
 
 bool tlb_translate(struct vcpu *v, gla_t gla, enum access access, bool user, gpa_t *gpa,
@@ -34,7 +41,9 @@ bool tlb_translate(struct vcpu *v, gla_t gla, enum access access, bool user, gpa
 
     if (!walk(v, v->mmu->phys, gla, access, user, &w, pferr))
         return false;
-    tlb_fill(v, gla, &w, user);
+    if (access == ACC_FETCH && v->mmu->windows)
+        windows_note_fetch(v->mmu->windows, gla, &w);
+    tlb_fill(v, gla, &w, access, user);
     *gpa = w.gpa;
     return true;
 }
@@ -79,4 +88,10 @@ void tlb_protect(struct vcpu *v, gpa_t gpa)
     for (struct tlb_entry *e = v->tlb; e < v->tlb + TLB_SIZE; e++)
         if (e->wtag && e->gpa == (gpa & ~(gpa_t)(PAGE_SIZE - 1)))
             e->wtag = 0;
+}
+
+void tlb_forget_code(struct vcpu *v)
+{
+    for (struct tlb_entry *e = v->tlb; e < v->tlb + TLB_SIZE; e++)
+        e->xtag = 0;
 }

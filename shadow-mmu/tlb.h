@@ -7,7 +7,9 @@
 //     executable by that address space and privilege when it was filled, that A (and D, for
 //     wtag) is set in the guest's tables, and that the memfd answers: no MMIO, and for wtag no
 //     ROM and no PHYS_CODE.
-//  2. An asid names one address space and privilege until the whole TLB is cleared.
+//  2. With windows, an xtag that matches means also that the fetch is recorded
+//      (windows_note_fetch).
+//  3. An asid names one address space and privilege until the whole TLB is cleared.
 #ifndef RING3_SHADOW_MMU_TLB_H
 #define RING3_SHADOW_MMU_TLB_H
 
@@ -66,5 +68,7 @@ void tlb_flush(struct vcpu *v);
 void tlb_flush_page(struct vcpu *v, gla_t gla);
 // Takes the right to write to the physical page at gpa from all entries (invariant 1).
 void tlb_protect(struct vcpu *v, gpa_t gpa);
+// Takes the right to fetch from all entries.
+void tlb_forget_code(struct vcpu *v);
 
 #endif

@@ -1,20 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "walk.h"
-
-// Physical address lines of every CPU model; the bits above are reserved in PAE entries and,
-// through PSE-36, in 4 MiB entries.
-#define ADDRESS_BITS 36
-
-//  32-bit paging, 4 MiB page (SDM table 4-4):
-//   31      22 21     17 16      13 12  11  9 8 7 6 5 4   3   2 1 0
-//  | base    | reserved | base39:32|PAT| avl |G|1|D|A|PCD|PWT|U|W|P|
-#define PDE4M_RESERVED 0x003e0000u
-//  PAE, 2 MiB page (table 4-9): bits 20-13 are reserved.
-#define PDE2M_RESERVED 0x001fe000ull
-#define PAE_ADDRESS (((1ull << ADDRESS_BITS) - 1) & ~0xfffull)
-#define PAE_RESERVED (~((1ull << ADDRESS_BITS) - 1) & ~PTE_NX)
-//  PDPTE (table 4-8): bits 1-2 and 5-8 are reserved besides the address bits that don't exist.
-#define PDPTE_RESERVED (~((1ull << ADDRESS_BITS) - 1) | 0x1e6ull)
+#include "pte.h"
 
 // What a walk has learnt from the entries so far.
 struct path {
@@ -61,7 +47,7 @@ static bool descend32(struct vcpu *v, struct phys *phys, gla_t gla, bool touch, 
         w->page_size = 4u << 20;
         w->pte_gpa = w->pde_gpa;
         w->pte = pde;
-        w->gpa = (pde & 0xffc00000u) | (gpa_t)(pde >> 13 & 0xf) << 32 | (gla & 0x3fffff);
+        w->gpa = pde_large_gpa(false, pde) | (gla & 0x3fffff);
         path->reserved = pde & PDE4M_RESERVED;
         return !path->reserved;
     }
@@ -100,7 +86,7 @@ static bool descend_pae(struct vcpu *v, struct phys *phys, gla_t gla, bool touch
         w->page_size = 2u << 20;
         w->pte_gpa = w->pde_gpa;
         w->pte = w->pde;
-        w->gpa = (w->pde & PAE_ADDRESS & ~0x1fffffull) | (gla & 0x1fffff);
+        w->gpa = pde_large_gpa(true, w->pde) | (gla & 0x1fffff);
         path->reserved = w->pde & (reserved | PDE2M_RESERVED);
         return !path->reserved;
     }
