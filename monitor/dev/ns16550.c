@@ -208,11 +208,11 @@ static void transmit(struct ns16550 *u, u8 byte)
 {
     const struct board_host *host = u->timers->host;
 
-    byte &= 0xff >> (3 - (u->lcr & 3)); // five to eight data bits
     if (u->mcr & MCR_LOOP) {
-        receive(u, byte, 0);
+        receive(u, byte & 0xff >> (3 - (u->lcr & 3)), 0); // five to eight data bits
         restart_silence(u);
     } else if (!(u->lcr & LCR_BREAK)) {
+        // All eight bits, whatever the frame: guests that never set LCR expect a console to read them.
         host->serial_out(host->opaque, u->port, &byte, 1);
         u->sent++;
     }
