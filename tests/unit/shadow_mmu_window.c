@@ -1,0 +1,586 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Windows, really read and written: a SIGSEGV handler stands in for the engine's, and every
+// access that does not fault on the host must give what the guest's tables say.
+#include "unit/mmu_guest.h"
+
+#include "shadow-mmu/windows.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+
+#define RW (PTE_P | PTE_W)
+#define RWU (RW | PTE_U)
+#define RWUAD (RWU | PTE_A | PTE_D)
+#define RWAD (RW | PTE_A | PTE_D)
+
+static sigjmp_buf on_fault;
+static void *fault_address;
+
+static void on_sigsegv(int sig, siginfo_t *info, void *context)
+{
+    (void)sig;
+    (void)context;
+    fault_address = info->si_addr;
+    siglongjmp(on_fault, 1);
+}
+
+static struct guest *paged(u32 cr4, const struct window_limits *limits)
+{
+    struct sigaction sa = { .sa_sigaction = on_sigsegv, .sa_flags = SA_SIGINFO | SA_NODEFER };
+    struct guest *g = guest_new();
+    struct err err;
+
+    sigaction(SIGSEGV, &sa, NULL);
+    ck_assert_msg(windows_init(&g->mmu, g->v, limits, &err), "%s", err.text);
+    g->v->cr4 = cr4;
+    guest_paging(g, guest_space(g));
+    // Every page of memory says which one it is.
+    for (u32 at = 0x200000; at < GUEST_RAM; at += PAGE_SIZE)
+        phys_write32(&g->phys, at + 8, at);
+    return g;
+}
+
+// The host's page tables as one access in the current window sees them.
+static bool host_access(struct guest *g, gla_t gla, bool write, u32 *value)
+{
+    volatile u32 *at = (volatile u32 *)(mmu_window(g->v)->base + gla);
+
+    if (sigsetjmp(on_fault, 1)) {
+        ck_assert_ptr_eq(fault_address, (void *)at);
+        return false;
+    }
+    if (write)
+        *at = *value;
+    else
+        *value = *at;
+    return true;
+}
+
+static bool mapped(struct guest *g, gla_t gla, bool write)
+{
+    u32 value = 0;
+    bool is_writable = false, is = window_maps(mmu_window(g->v), gla, &is_writable);
+    // Never written, so that looking does not change the page: the second word is scratch.
+    bool found = host_access(g, gla | 0x10, write, &value);
+
+    ck_assert_int_eq(found, is && (!write || is_writable));
+    return found;
+}
+
+// What an engine does with a direct access. WINDOW_FILLED means that it went through.
+static enum window_fault access_word(struct guest *g, gla_t gla, bool write, u32 *value, u32 *pferr)
+{
+    for (int tries = 0; tries < 3; tries++) {
+        enum window_fault found;
+
+        if (host_access(g, gla, write, value))
+            return WINDOW_FILLED;
+        found = window_fault(g->v, gla, write ? ACC_WRITE : ACC_READ, pferr);
+        if (found != WINDOW_FILLED)
+            return found;
+    }
+    ck_abort_msg("%08x faults again and again", gla);
+}
+
+// The page that gla shows, which must be mapped without a guest fault.
+static u32 page_at(struct guest *g, gla_t gla)
+{
+    u32 value = 0, pferr;
+
+    ck_assert_int_eq(access_word(g, gla + 8, false, &value, &pferr), WINDOW_FILLED);
+    return value;
+}
+
+// The host must have as many mappings in the windows as they believe.
+static void check_maps(struct guest *g)
+{
+    struct windows *ws = g->mmu.windows;
+    char line[512], perms[8];
+    unsigned count = 0, sum = 0;
+    FILE *f = fopen("/proc/self/maps", "r");
+    unsigned long lo, hi;
+
+    while (fgets(line, sizeof(line), f)) {
+        ck_assert_int_eq(sscanf(line, "%lx-%lx %7s", &lo, &hi, perms), 3);
+        if (lo < (unsigned long)(ws->area + ws->area_size) && hi > (unsigned long)ws->area)
+            count++;
+    }
+    fclose(f);
+    for (unsigned i = 0; i < ws->count; i++)
+        sum += ws->window[i].maps;
+    ck_assert_uint_eq(sum, ws->maps);
+    ck_assert_uint_eq(count, ws->maps + 1);
+}
+
+START_TEST(identity)
+{
+    struct guest *g = paged(0, NULL);
+    struct vcpu *v = g->v;
+    u32 value = 3, pferr;
+
+    v->cr0 &= ~CR0_PG;
+    mmu_mode_changed(v);
+    for (u32 at = 0x200000; at < GUEST_RAM; at += 0x101000)
+        ck_assert_uint_eq(page_at(g, at), at);
+    ck_assert_uint_le(windows_stats(&g->mmu)->fills, GUEST_RAM >> 22);
+    ck_assert_int_eq(access_word(g, 0x2000, true, &value, &pferr), WINDOW_FILLED);
+    ck_assert_uint_eq(phys_read32(&g->phys, 0x2000), 3);
+    ck_assert_int_eq(access_word(g, 0xa0000, true, &value, &pferr), WINDOW_NOT_PLAIN);
+    ck_assert_int_eq(access_word(g, GUEST_RAM, false, &value, &pferr), WINDOW_NOT_PLAIN);
+    // The same window serves CPL 3 while paging is off.
+    guest_cpl(g, 3);
+    ck_assert(mapped(g, 0x2000, true));
+    check_maps(g);
+    // A20: the second megabyte is the first.
+    g->phys.a20_mask = ~0x100000u;
+    mmu_flush_all(v);
+    ck_assert(!mapped(g, 0x2000, false));
+    ck_assert_uint_eq(page_at(g, 0x301000), 0x201000);
+    ck_assert_int_eq(access_word(g, 0x102000, false, &value, &pferr), WINDOW_FILLED);
+    ck_assert_uint_eq(value, 3);
+    check_maps(g);
+    guest_free(g);
+}
+END_TEST
+
+// Each permission combination of a page, by each privilege: a direct access succeeds exactly
+// when the walk says so, and what the window then lets through later is no more than that.
+static void permissions(u32 cr4)
+{
+    struct guest *g = paged(cr4, NULL);
+    struct vcpu *v = g->v;
+    u32 root = v->cr3, n = 0;
+
+    for (u32 bits = 0; bits < 64; bits++) {
+        for (u32 k = 0; k < 8; k++, n++) {
+            bool user = k & 1, write = k & 2, wp = k & 4, ok, super_on_user;
+            gla_t gla = 0x10000000 + (n % 512 << 13);
+            u32 value = 77, pferr, want;
+            enum window_fault found;
+            struct walk w;
+            u64 entry = (bits & 7) | (bits & 8 ? PTE_A : 0) | (bits & 16 ? PTE_D : 0) |
+                        (bits & 32 ? PTE_G : 0) | (0x400000 + (n % 512 << 12));
+
+            v->cr0 = CR0_PE | CR0_PG | (wp ? CR0_WP : 0);
+            guest_map(g, root, gla, entry);
+            mmu_mode_changed(v);
+            guest_cpl(g, user ? 3 : 0);
+            found = access_word(g, gla, write, &value, &pferr);
+            ok = (bits & 1) && (!user || bits & 4) && (!write || bits & 2 || (!user && !wp));
+            super_on_user = ok && !user && bits & 4;
+            want = super_on_user ? WINDOW_USER_FROM_SUPER : ok ? WINDOW_FILLED : WINDOW_GUEST_PF;
+            ck_assert_msg(found == want, "bits %x k %x: %d, want %d", bits, k, found, want);
+            entry = guest_get(g, guest_pte(g, root, gla));
+            if (ok)
+                ck_assert((entry & PTE_A) && (!write || entry & PTE_D));
+            if (found == WINDOW_GUEST_PF)
+                ck_assert_uint_eq(pferr, (bits & 1) | (write ? PFERR_W : 0) |
+                                             (user ? PFERR_U : 0));
+            // Whatever is mapped now is no more than the entry allows.
+            ck_assert(walk_probe(v, &g->phys, gla, &w) == (bits & 1));
+            if (mapped(g, gla, false))
+                ck_assert(ok && entry & PTE_A);
+            if (mapped(g, gla, true))
+                ck_assert(entry & PTE_D && walk_allows(v, &w, ACC_WRITE, user));
+            // And nothing of it for the other privilege.
+            guest_cpl(g, user ? 0 : 3);
+            ck_assert(!mapped(g, gla, false) || !(v->cr0 & CR0_PG));
+        }
+    }
+    check_maps(g);
+    guest_free(g);
+}
+
+START_TEST(permissions_32) { permissions(CR4_PGE); }
+END_TEST
+START_TEST(permissions_pae) { permissions(CR4_PGE | CR4_PAE); }
+END_TEST
+
+START_TEST(staleness)
+{
+    struct guest *g = paged(CR4_PGE, NULL);
+    struct vcpu *v = g->v;
+    u32 root = v->cr3, value = 1, pferr;
+    gla_t gla = 0xc0010000;
+
+    guest_map(g, root, gla, 0x400000 | RW);
+    ck_assert_uint_eq(page_at(g, gla), 0x400000);
+    ck_assert(!mapped(g, gla, true)); // D = 0: the first write must be seen
+    ck_assert_int_eq(access_word(g, gla, true, &value, &pferr), WINDOW_FILLED);
+    ck_assert(guest_get(g, guest_pte(g, root, gla)) & PTE_D);
+    guest_map(g, root, gla, 0x500000 | RW);
+    ck_assert_uint_eq(page_at(g, gla), 0x400000);
+    mmu_invlpg(v, gla + 5);
+    ck_assert_uint_eq(page_at(g, gla), 0x500000);
+    guest_map(g, root, gla, 0x400000 | RW);
+    mmu_cr3_written(v);
+    ck_assert_uint_eq(page_at(g, gla), 0x400000);
+    // A cleared, D cleared, W taken: each must be noticed at a flush.
+    ck_assert_int_eq(access_word(g, gla, true, &value, &pferr), WINDOW_FILLED);
+    guest_map(g, root, gla, 0x400000 | RW | PTE_D);
+    mmu_cr3_written(v);
+    ck_assert(!mapped(g, gla, false));
+    ck_assert_int_eq(access_word(g, gla, true, &value, &pferr), WINDOW_FILLED);
+    guest_map(g, root, gla, 0x400000 | RW | PTE_A);
+    mmu_cr3_written(v);
+    ck_assert(mapped(g, gla, false) && !mapped(g, gla, true));
+    ck_assert_int_eq(access_word(g, gla, true, &value, &pferr), WINDOW_FILLED);
+    guest_map(g, root, gla, 0x400000 | PTE_P | PTE_A | PTE_D);
+    mmu_cr3_written(v);
+    ck_assert(mapped(g, gla, false) && !mapped(g, gla, true));
+    ck_assert_int_eq(access_word(g, gla, true, &value, &pferr), WINDOW_GUEST_PF);
+    // Software bits don't matter.
+    guest_map(g, root, gla, 0x400000 | PTE_P | PTE_A | PTE_D | 0xe00);
+    mmu_cr3_written(v);
+    ck_assert(mapped(g, gla, false));
+    guest_map(g, root, gla, 0);
+    mmu_cr3_written(v);
+    ck_assert(!mapped(g, gla, false));
+    // Global pages outlive CR3 but not INVLPG or a change of CR4.PGE.
+    guest_map(g, root, gla, 0x400000 | RW | PTE_G);
+    ck_assert_uint_eq(page_at(g, gla), 0x400000);
+    guest_map(g, root, gla, 0x500000 | RW | PTE_G);
+    mmu_cr3_written(v);
+    ck_assert_uint_eq(page_at(g, gla), 0x400000);
+    v->cr4 &= ~CR4_PGE;
+    mmu_mode_changed(v);
+    ck_assert_uint_eq(page_at(g, gla), 0x500000);
+    check_maps(g);
+    guest_free(g);
+}
+END_TEST
+
+// A directory entry changes: all of its pages go, at a flush or at the INVLPG of any of them.
+START_TEST(directory)
+{
+    struct guest *g = paged(CR4_PSE, NULL);
+    struct vcpu *v = g->v;
+    u32 root = v->cr3, table;
+
+    for (u32 i = 0; i < 40; i++)
+        guest_map(g, root, 0xd0000000 + (i << 12), (0x400000 + (i << 13)) | RW);
+    for (u32 i = 0; i < 40; i++)
+        ck_assert_uint_eq(page_at(g, 0xd0000000 + (i << 12)), 0x400000 + (i << 13));
+    table = guest_table(g);
+    phys_write32(&g->phys, root + 4 * 0x340, table | RW);
+    phys_write32(&g->phys, table, 0x600000 | RW);
+    mmu_cr3_written(v);
+    ck_assert_uint_eq(page_at(g, 0xd0000000), 0x600000);
+    ck_assert(!mapped(g, 0xd0001000, false));
+    // From a table to a large page and back, with the guest flushing or not.
+    phys_write32(&g->phys, root + 4 * 0x340, 0x800000 | RW | PTE_PS);
+    ck_assert_uint_eq(page_at(g, 0xd0005000), 0x805000);
+    ck_assert_uint_eq(page_at(g, 0xd0000000), 0x800000);
+    phys_write32(&g->phys, root + 4 * 0x340, table | RW);
+    mmu_invlpg(v, 0xd0000000);
+    ck_assert_uint_eq(page_at(g, 0xd0000000), 0x600000);
+    ck_assert(!mapped(g, 0xd0005000, false));
+    check_maps(g);
+    guest_free(g);
+}
+END_TEST
+
+static void large(u32 cr4)
+{
+    struct guest *g = paged(cr4, NULL);
+    struct vcpu *v = g->v;
+    u32 root = v->cr3, size = cr4 & CR4_PAE ? 2u << 20 : 4u << 20, value = 5, pferr;
+    gla_t gla = 0xc0800000;
+    const struct window_stats *stat = windows_stats(&g->mmu);
+    u64 fills = stat->fills;
+
+    guest_put(g, guest_pde(g, root, gla), 0x1000000 | RW | PTE_PS);
+    for (u32 at = 0; at < size; at += 0x3000)
+        ck_assert_uint_eq(page_at(g, gla + at), 0x1000000 + at);
+    ck_assert_uint_eq(stat->fills, fills + 1);
+    check_maps(g);
+    // D was 0: one write makes all of it writable.
+    ck_assert(!mapped(g, gla, true));
+    ck_assert_int_eq(access_word(g, gla + 0x10, true, &value, &pferr), WINDOW_FILLED);
+    ck_assert(guest_get(g, guest_pde(g, root, gla)) & PTE_D);
+    ck_assert(mapped(g, gla + size - PAGE_SIZE, true));
+    check_maps(g);
+    mmu_cr3_written(v);
+    ck_assert(mapped(g, gla, true));
+    // Code in the middle.
+    mmu_protect_code(v, 0x1005000);
+    ck_assert(mapped(g, gla + 0x4000, true) && !mapped(g, gla + 0x5000, true));
+    ck_assert(mapped(g, gla + 0x5000, false));
+    ck_assert_int_eq(access_word(g, gla + 0x5010, true, &value, &pferr), WINDOW_CODE_PAGE);
+    check_maps(g);
+    phys_page(&g->phys, 0x1005000)->flags &= ~PHYS_CODE;
+    ck_assert_int_eq(access_word(g, gla + 0x5010, true, &value, &pferr), WINDOW_FILLED);
+    check_maps(g);
+    // Memory's end within a large page.
+    guest_put(g, guest_pde(g, root, 0xd0000000), (0x80000 & 0) | RW | PTE_PS);
+    ck_assert_int_eq(access_word(g, 0xd0000000, false, &value, &pferr), WINDOW_FILLED);
+    ck_assert_int_eq(access_word(g, 0xd00a0000, false, &value, &pferr), WINDOW_NOT_PLAIN);
+    ck_assert_int_eq(access_word(g, 0xd00c0000, false, &value, &pferr), WINDOW_FILLED);
+    check_maps(g);
+    guest_free(g);
+}
+
+START_TEST(large_4m) { large(CR4_PSE | CR4_PGE); }
+END_TEST
+START_TEST(large_2m) { large(CR4_PAE | CR4_PGE); }
+END_TEST
+
+START_TEST(code)
+{
+    struct guest *g = paged(0, NULL);
+    struct vcpu *v = g->v;
+    u32 a = v->cr3, b = guest_space(g), value = 9, pferr;
+
+    // One frame, three places: two spaces' user windows and the super window.
+    guest_map(g, a, 0x8000000, 0x400000 | RWUAD);
+    guest_map(g, a, 0x8001000, 0x401000 | RWUAD);
+    guest_map(g, b, 0x9000000, 0x400000 | RWUAD);
+    guest_map(g, a, 0xc0000000, 0x400000 | RWAD);
+    guest_put(g, guest_pde(g, b, 0xc0000000), guest_get(g, guest_pde(g, a, 0xc0000000)));
+    ck_assert_int_eq(access_word(g, 0xc0000000, true, &value, &pferr), WINDOW_FILLED);
+    guest_cpl(g, 3);
+    ck_assert_int_eq(access_word(g, 0x8000000, true, &value, &pferr), WINDOW_FILLED);
+    ck_assert(mapped(g, 0x8001000, true)); // filled ahead
+    guest_enter(g, b);
+    ck_assert_int_eq(access_word(g, 0x9000000, true, &value, &pferr), WINDOW_FILLED);
+    mmu_protect_code(v, 0x400000);
+    ck_assert(!mapped(g, 0x9000000, true) && mapped(g, 0x9000000, false));
+    ck_assert_int_eq(access_word(g, 0x9000000, true, &value, &pferr), WINDOW_CODE_PAGE);
+    guest_enter(g, a);
+    ck_assert(!mapped(g, 0x8000000, true) && mapped(g, 0x8000000, false));
+    ck_assert(mapped(g, 0x8001000, true));
+    guest_cpl(g, 0);
+    ck_assert(!mapped(g, 0xc0000000, true) && mapped(g, 0xc0000000, false));
+    check_maps(g);
+    // Unprotected, each comes back by itself; a page that is code when it is filled is
+    // read-only.
+    phys_page(&g->phys, 0x400000)->flags &= ~PHYS_CODE;
+    ck_assert_int_eq(access_word(g, 0xc0000000, true, &value, &pferr), WINDOW_FILLED);
+    mmu_protect_code(v, 0x402000);
+    guest_map(g, a, 0x8002000, 0x402000 | RWUAD);
+    guest_cpl(g, 3);
+    ck_assert_uint_eq(page_at(g, 0x8002000), 0x402000);
+    ck_assert(!mapped(g, 0x8002000, true));
+    check_maps(g);
+    guest_free(g);
+}
+END_TEST
+
+START_TEST(spaces)
+{
+    struct window_limits limits = { .windows = 8 };
+    struct guest *g = paged(CR4_PGE, &limits);
+    struct vcpu *v = g->v;
+    u32 root[20];
+    struct window *w[20];
+    u64 fills;
+    const struct window_stats *stat = windows_stats(&g->mmu);
+
+    guest_cpl(g, 3);
+    for (u32 i = 0; i < 20; i++) {
+        root[i] = guest_space(g);
+        guest_map(g, root[i], 0x8048000, (0x400000 + (i << 12)) | RWUAD);
+        guest_map(g, root[i], 0xbffff000, (0x500000 + (i << 12)) | RWUAD);
+    }
+    for (u32 i = 0; i < 5; i++) {
+        guest_enter(g, root[i]);
+        w[i] = mmu_window(v);
+        ck_assert_uint_eq(page_at(g, 0x8048000), 0x400000 + (i << 12));
+        ck_assert_uint_eq(page_at(g, 0xbffff000), 0x500000 + (i << 12));
+    }
+    // Kept across CR3 writes.
+    fills = stat->fills;
+    for (u32 round = 0; round < 3; round++) {
+        for (u32 i = 0; i < 5; i++) {
+            guest_enter(g, root[i]);
+            ck_assert_ptr_eq(mmu_window(v), w[i]);
+            ck_assert_uint_eq(page_at(g, 0x8048000), 0x400000 + (i << 12));
+        }
+    }
+    ck_assert_uint_eq(stat->fills, fills);
+    // Changed while not current: noticed when it is entered in user mode, not before.
+    guest_map(g, root[2], 0x8048000, 0x600000 | RWUAD);
+    guest_cpl(g, 0);
+    fills = stat->checks;
+    guest_enter(g, root[2]);
+    guest_enter(g, root[2]);
+    ck_assert_uint_eq(stat->checks, fills);
+    guest_cpl(g, 3);
+    ck_assert_uint_eq(page_at(g, 0x8048000), 0x600000);
+    ck_assert(mapped(g, 0xbffff000, true));
+    // More spaces than windows: the least recently used go.
+    for (u32 i = 0; i < 20; i++) {
+        guest_enter(g, root[i]);
+        ck_assert_uint_eq(page_at(g, 0xbffff000), 0x500000 + (i << 12));
+    }
+    ck_assert_uint_ge(stat->evicted, 12);
+    guest_enter(g, root[19]);
+    ck_assert(mapped(g, 0xbffff000, true));
+    guest_enter(g, root[3]);
+    ck_assert(!mapped(g, 0xbffff000, true));
+    check_maps(g);
+    guest_free(g);
+}
+END_TEST
+
+static unsigned hook_calls;
+static void on_change(void *opaque, gla_t gla, u32 len)
+{
+    (void)opaque;
+    (void)gla;
+    (void)len;
+    hook_calls++;
+}
+
+START_TEST(generations)
+{
+    struct guest *g = paged(CR4_PSE | CR4_PGE, NULL);
+    struct vcpu *v = g->v;
+    u32 a = v->cr3, b = guest_space(g), gen;
+    struct window *super, *user;
+
+    g->mmu.mapping_changed = on_change;
+    // A kernel text of global large pages and one table page, and a program, in two spaces.
+    guest_put(g, guest_pde(g, a, 0xc0000000), 0 | RW | PTE_PS | PTE_G);
+    guest_map(g, a, 0xf8000000, 0x400000 | RW);
+    guest_put(g, guest_pde(g, b, 0xc0000000), 0 | RW | PTE_PS | PTE_G);
+    // With A as in a's entry after its use: a directory entry without A must not be relied on.
+    guest_put(g, guest_pde(g, b, 0xf8000000), guest_get(g, guest_pde(g, a, 0xf8000000)) | PTE_A);
+    guest_map(g, a, 0x8048000, 0x500000 | RWU);
+    guest_map(g, a, 0x8049000, 0x501000 | RWU);
+    guest_map(g, b, 0x8048000, 0x502000 | RWU);
+    mmu_fetch_gpa(v, 0xc0123456);
+    mmu_fetch_gpa(v, 0xf8000000);
+    super = mmu_window(v);
+    gen = super->code_generation;
+    hook_calls = 0;
+    for (int i = 0; i < 4; i++) {
+        guest_enter(g, i & 1 ? a : b);
+        ck_assert_ptr_eq(mmu_window(v), super);
+        mmu_fetch_gpa(v, 0xf8000000);
+    }
+    ck_assert_uint_eq(super->code_generation, gen);
+    ck_assert_uint_eq(hook_calls, 0);
+    // Data that is next to code may change freely; code may not.
+    guest_enter(g, a);
+    guest_map(g, a, 0xf8001000, 0x600000 | RW);
+    ck_assert_uint_eq(page_at(g, 0xf8001000), 0x600000);
+    guest_map(g, a, 0xf8001000, 0);
+    mmu_invlpg(v, 0xf8001000);
+    ck_assert_uint_eq(super->code_generation, gen);
+    guest_map(g, a, 0xf8000000, 0x601000 | RW);
+    mmu_invlpg(v, 0xf8000000);
+    ck_assert_uint_ne(super->code_generation, gen);
+    ck_assert_uint_eq(hook_calls, 1);
+    // The same for a program; a fetch from a page that was read before counts, too.
+    guest_cpl(g, 3);
+    user = mmu_window(v);
+    ck_assert_ptr_ne(user, super);
+    gen = user->code_generation;
+    mmu_read32(v, 0x8048000, true);
+    mmu_fetch_gpa(v, 0x8048000);
+    mmu_read32(v, 0x8049000, true);
+    guest_map(g, a, 0x8049000, 0x503000 | RWU);
+    guest_enter(g, b);
+    ck_assert_ptr_ne(mmu_window(v), user);
+    guest_enter(g, a);
+    ck_assert_ptr_eq(mmu_window(v), user);
+    ck_assert_uint_eq(user->code_generation, gen);
+    guest_map(g, a, 0x8048000, 0x503000 | RWU);
+    guest_enter(g, a);
+    ck_assert_uint_eq(user->code_generation, gen); // not looked at yet
+    mmu_window(v);
+    ck_assert_uint_ne(user->code_generation, gen);
+    ck_assert(mmu_fetch_gpa(v, 0x8048000) == 0x503000);
+    // W and D of a page of code don't matter, A does not change its translation but its TLB
+    // entry.
+    gen = user->code_generation;
+    guest_map(g, a, 0x8048000, 0x503000 | PTE_P | PTE_U | PTE_A);
+    guest_enter(g, a);
+    ck_assert_uint_eq(mmu_window(v)->code_generation, gen);
+    guest_free(g);
+}
+END_TEST
+
+// Page-table isolation: the kernel's half is there under one CR3 and all but missing under its
+// twin.
+START_TEST(isolation)
+{
+    struct guest *g = paged(CR4_PAE, NULL);
+    struct vcpu *v = g->v;
+    u32 full = v->cr3, thin = guest_space(g);
+    struct window *w_full, *w_thin;
+    u64 fills;
+
+    for (u32 i = 0; i < 16; i++)
+        guest_put(g, guest_pde(g, full, 0xc0000000 + (i << 21)), (i << 21) | RWAD | PTE_PS);
+    guest_put(g, guest_pde(g, thin, 0xc0200000), 0x200000 | RWAD | PTE_PS);
+    for (u32 i = 1; i < 16; i++)
+        ck_assert_uint_eq(page_at(g, 0xc0001000 + (i << 21)), 0x1000 + (i << 21));
+    w_full = mmu_window(v);
+    guest_enter(g, thin);
+    w_thin = mmu_window(v);
+    ck_assert_ptr_ne(w_full, w_thin);
+    ck_assert_uint_eq(page_at(g, 0xc0201000), 0x201000);
+    fills = windows_stats(&g->mmu)->fills;
+    for (int i = 0; i < 10; i++) {
+        guest_enter(g, i & 1 ? thin : full);
+        ck_assert_ptr_eq(mmu_window(v), i & 1 ? w_thin : w_full);
+        ck_assert_uint_eq(page_at(g, 0xc0201000), 0x201000);
+        ck_assert_int_eq(mapped(g, 0xc0400000, true), !(i & 1));
+    }
+    ck_assert_uint_eq(windows_stats(&g->mmu)->fills, fills);
+    guest_free(g);
+}
+END_TEST
+
+// Scattered pages, a limit of a few hundred host mappings, and several spaces that all want
+// more.
+static void budget(unsigned maps)
+{
+    struct window_limits limits = { .maps = maps };
+    struct guest *g = paged(CR4_PSE, &limits);
+    struct vcpu *v = g->v;
+    u32 root[4], seed = 1;
+
+    for (u32 s = 0; s < 4; s++) {
+        root[s] = guest_space(g);
+        for (u32 i = 0; i < 500; i++)
+            guest_map(g, root[s], 0x8000000 + (i << 12), (0x400000 + (i * 7 % 500 << 12)) | RWUAD);
+        guest_put(g, guest_pde(g, root[s], 0xc0000000), 0x400000 | RWAD | PTE_PS);
+    }
+    for (u32 i = 0; i < 1000; i += 2)
+        mmu_protect_code(v, 0x400000 + (i << 12));
+    for (u32 n = 0; n < 6000; n++) {
+        u32 i;
+
+        seed = seed * 1664525 + 1013904223;
+        i = (seed >> 8) % 500;
+        if (seed >> 28 == 0) {
+            guest_enter(g, root[seed >> 24 & 3]);
+        } else if (seed >> 28 < 3) {
+            guest_cpl(g, 0);
+            ck_assert_uint_eq(page_at(g, 0xc0000000 + (i << 12)), 0x400000 + (i << 12));
+        } else if (v->cr3 != root[0] && v->cr3 != root[1] && v->cr3 != root[2] && v->cr3 != root[3]) {
+            continue;
+        } else {
+            guest_cpl(g, 3);
+            ck_assert_uint_eq(page_at(g, 0x8000000 + (i << 12)), 0x400000 + (i * 7 % 500 << 12));
+        }
+        ck_assert_uint_le(g->mmu.windows->maps, maps);
+        if (n % 100 == 0)
+            check_maps(g);
+    }
+    ck_assert_uint_gt(windows_stats(&g->mmu)->resets, 0);
+    guest_free(g);
+}
+
+START_TEST(budget_300) { budget(300); }
+END_TEST
+START_TEST(budget_20) { budget(20); }
+END_TEST
+
+GUEST_TESTS("shadow-mmu: windows", identity, permissions_32, permissions_pae, staleness,
+            directory, large_4m, large_2m, code, spaces, generations, isolation, budget_300,
+            budget_20)
