@@ -319,11 +319,11 @@ static void timer_fired(void *opaque)
 void i8254_irq0_acked(void *opaque)
 {
     struct i8254 *pit = opaque;
+    u64 gap = tick_to_ns(pit->ch[0].period) / CATCH_UP;
 
     if (!pit->owed)
         return;
-    pit->catch_up = timers_now(pit->timers)
-                    + tick_to_ns(MAX(pit->ch[0].period, CATCH_UP)) / CATCH_UP;
+    pit->catch_up = timers_now(pit->timers) + MAX(gap, MIN_GAP_NS);
     update(pit);
 }
 

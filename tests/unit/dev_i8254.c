@@ -221,7 +221,7 @@ START_TEST(random_operation)
 
         switch (rand() % 8) {
         case 0: // a count, mostly small enough to see its end
-            n = rand() % 6 ? 2 + rand() % 20 : (u32)rand() % model_mod(&m);
+            n = rand() % 6 ? 2u + rand() % 20 : rand() % model_mod(&m);
             raw = bcd ? to_bcd(n) : n;
             if (rand() % 2 && mode == 0) { // between the bytes the counter stands still
                 out(p, 2, raw & 0xff);
@@ -463,7 +463,7 @@ START_TEST(owed_ticks_come_one_by_one)
     ck_assert_uint_eq(p->edges, 1);
     ck_assert_uint_eq(p->pit.owed, 49);
     last = p->r->now;
-    while (p->pit.owed || p->pending) {
+    while (p->pit.owed) {
         u64 edges = p->edges;
 
         if (p->pending)
@@ -472,12 +472,10 @@ START_TEST(owed_ticks_come_one_by_one)
         p->r->now = MAX(p->r->now, timers_deadline(&p->timers));
         timers_run(&p->timers);
         ck_assert_uint_le(p->edges, edges + 1);
-        if (p->edges > edges) { // a quarter of a period apart, but for the regular ones in between
-            ck_assert_uint_ge(p->r->now - last, 0);
-            last = p->r->now;
-        }
-        ck_assert_uint_lt(p->r->now, 3000000000ull);
     }
+    // Three extra ones a period: the debt is paid after some 17 periods.
+    ck_assert_uint_ge(p->r->now - last, 15 * 1000000);
+    ck_assert_uint_le(p->r->now - last, 19 * 1000000);
     // Every tick since the start was delivered.
     ck_assert_uint_eq(p->edges, p->pit.seen);
     ck_assert_uint_eq(p->pit.lost, 0);
