@@ -134,7 +134,9 @@ struct insn {
     u8 sensitive;    // enum insn_sensitive
     u8 isa;          // enum insn_isa
     u16 flags_read;  // EFLAGS bits in FL_ARITH | FL_DF it depends on
-    u16 flags_written; // arithmetic flags it defines or leaves undefined, always
+    // Arithmetic flags whose old value is always gone: defined, or undefined and lost on all silicon.
+    // A flag in neither set is kept, or undefined and perhaps kept (MUL, DIV, BSF, BT...).
+    u16 flags_written;
     const char *name; // mnemonic for messages; static storage
 };
 

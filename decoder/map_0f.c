@@ -194,7 +194,7 @@ const struct row insn_map_0f[256] = {
             I("lfence", E_MODRM, ISA(SSE2)), I("mfence", E_MODRM, ISA(SSE2)),
             I("sfence", E_MODRM, ISA(SSE))),
         NONE),
-    [0xaf] = I("imul", Gv | Ev | RD, FW(FL_ARITH)),
+    [0xaf] = I("imul", Gv | Ev | RD, FW(FL_MUL)),
 
     [0xb0] = I("cmpxchg", Eb | Gb | RW | LK, ISA(486), FW(FL_ARITH)),
     [0xb1] = I("cmpxchg", Ev | Gv | RW | LK, ISA(486), FW(FL_ARITH)),

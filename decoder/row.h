@@ -146,6 +146,8 @@ enum { IMM_NONE, IMM_B, IMM_W, IMM_Z, IMM_AP, IMM_WB, IMM_O };
     [op + 4] = I(__VA_ARGS__), [op + 5] = I(__VA_ARGS__), [op + 6] = I(__VA_ARGS__),         \
     [op + 7] = I(__VA_ARGS__)
 
+#define FL_MUL (FL_CF | FL_OF)
+
 // Everything that leaves the instruction stream sees, or may save, every flag.
 #define FL_EVERY (FL_ARITH | FL_DF)
 #define FAR(kind) SENS(kind), FLOW(FAR), FR(FL_EVERY)

@@ -102,6 +102,9 @@ static const struct {
     { "11 c8", FL_CF, FL_ARITH },
     { "40", 0, FL_ARITH & ~FL_CF },
     { "f7 d0", 0, 0 },
+    { "f7 e1", 0, FL_CF | FL_OF },
+    { "0f af c1", 0, FL_CF | FL_OF },
+    { "f7 f1", 0, 0 },
     // Shifts by a count: by one, by a non-zero and a zero immediate, by CL.
     { "d1 e0", 0, FL_ARITH },
     { "c1 e0 04", 0, FL_ARITH },
