@@ -221,7 +221,6 @@ static enum cpu_exit shut_down(struct vcpu *v, const struct fault *chain, unsign
         fprintf(f, "%s vector %u (error %#x)", i ? "," : "", chain[i % CHAIN].vector,
                 chain[i % CHAIN].error);
     fprintf(f, "\n");
-    cpu_print(v, f);
     return CPU_TRIPLE_FAULT;
 }
 
@@ -252,6 +251,8 @@ enum cpu_exit cpu_deliver(struct vcpu *v, enum event_kind kind, u8 vector, u32 e
         bool ext = external(e.kind, e.vector);
 
         chain[n++ % CHAIN] = (struct fault){ e.vector, e.error };
+        if (e.kind == EVENT_FAULT)
+            vcpu_record_fault(v, e.vector, e.error);
         if (try_enter(v, &e))
             return CPU_RAN;
         second = severity(EVENT_FAULT, v->fault.vector);
