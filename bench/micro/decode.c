@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // How long insn_decode takes, against Zydis: nanoseconds per instruction, over real 32-bit code.
-//   bench_decode [FILE [OFFSET [LENGTH]]]
+//   cc -O2 -I. bench/micro/decode.c decoder/*.c -lZydis -lcapstone -o bench_decode
+//   ./bench_decode [FILE [OFFSET [LENGTH]]]
 // FILE holds code (an i386 vmlinux or program: give .text's offset and length, readelf -S);
 // without it, a stretch of common instructions built in. Both decoders walk the same bytes; the
 // best of five passes counts.
