@@ -94,6 +94,19 @@ _start:
     movb $0xff, %al
     outb %al, $0x21
     outb %al, $0xa1
+    // 115200 baud, 8 bits, no parity.
+    movl $COM1 + 3, %edx
+    movb $0x80, %al
+    outb %al, %dx
+    movl $COM1, %edx
+    movb $1, %al
+    outb %al, %dx
+    incl %edx
+    movb $0, %al
+    outb %al, %dx
+    movl $COM1 + 3, %edx
+    movb $3, %al
+    outb %al, %dx
     cmpb $'k', environment
     je h_start
     cmpb $'f', environment
