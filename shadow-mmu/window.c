@@ -64,7 +64,7 @@ static bool neighbour(const struct fill *f, const void *table, int delta)
     unsigned j = f->i + delta;
     bool pae = f->w->mode & CR4_PAE;
     u64 entry = pae ? ((const u64 *)table)[j] : ((const u32 *)table)[j];
-    u64 want = f->walk->pte + ((i64)delta << PAGE_SHIFT);
+    u64 want = f->walk->pte + delta * (i64)PAGE_SIZE;
     const struct phys_page *p;
 
     if ((entry ^ want) & ~LEAF_IGNORED || bit_get(f->r->mapped, j))
@@ -83,7 +83,7 @@ static bool fill_small(struct fill *f)
     while (table && first > 0 && neighbour(f, table, first - 1 - (int)f->i))
         first--;
     for (int j = first; j <= last; j++) {
-        u64 entry = f->walk->pte + ((i64)(j - (int)f->i) << PAGE_SHIFT);
+        u64 entry = f->walk->pte + (j - (int)f->i) * (i64)PAGE_SIZE;
 
         if (!region_update(f->ws, f->w, f->r, j, entry))
             return false;
