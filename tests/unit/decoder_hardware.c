@@ -3,7 +3,6 @@
 // flag, their last byte just before an inaccessible page: with one byte less than insn_decode's length
 // the fetch must fault there, with all of them it must not, and #UD must come where INSN_UD says so. Those
 // that complete run again with other flags, which checks flags_read and flags_written.
-#define _GNU_SOURCE // REG_RAX and its like
 #include "decoder/insn.h"
 
 #include <check.h>
