@@ -82,6 +82,32 @@ static void edit_page(struct world *w)
     }
 }
 
+// One bit of an entry that is there: rights and status come and go while the translation stays.
+static void edit_bit(struct world *w)
+{
+    static const u32 bits[] = { PTE_W, PTE_W, PTE_D, PTE_D, PTE_A, PTE_U, PTE_P, PTE_G, 0x200 };
+    struct guest *g = w->g;
+    bool user = rnd(w, 2);
+    u32 page = rnd(w, PAGES), bit = bits[rnd(w, ARRAY_LEN(bits))], k;
+    gla_t gla;
+    gpa_t pte;
+
+    // From a random page on, the first that is mapped.
+    for (k = 0; k < 64; k++, page = (page + 1) % PAGES) {
+        gla = (user ? USER_BASE : KERNEL_BASE) + (page << PAGE_SHIFT);
+        if (guest_get(g, guest_pde(g, w->root[w->space], gla)) & PTE_PS)
+            return;
+        pte = guest_pte(g, w->root[w->space], gla);
+        if (guest_get(g, pte) & PTE_P)
+            break;
+    }
+    if (k == 64 || (user && bit == PTE_G))
+        return;
+    guest_put(g, pte, guest_get(g, pte) ^ bit);
+    mmu_invlpg(g->v, gla);
+    *(user ? &w->stale[w->space][page] : &w->kernel_stale[page]) = false;
+}
+
 // A directory entry: to a large page or to a table, in all spaces if it is the kernel's.
 static void edit_directory(struct world *w)
 {
@@ -223,6 +249,9 @@ static void play(u32 cr4, unsigned maps, unsigned windows, unsigned rounds)
                 edit_directory(w);
             break;
         case 5: case 6:
+            edit_bit(w);
+            break;
+        case 7: case 8:
             check_memory(w, &memory[rnd(w, ARRAY_LEN(memory))]);
             break;
         default:

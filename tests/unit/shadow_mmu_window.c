@@ -421,6 +421,56 @@ START_TEST(isolation)
         ck_assert_int_eq(mapped(g, 0xc0400000, true), !(i & 1));
     }
     ck_assert_uint_eq(windows_stats(&g->mmu)->fills, fills);
+    // A global page of the one that is not current: INVLPG and a flush of global pages reach it.
+    v->cr4 |= CR4_PGE;
+    mmu_mode_changed(v);
+    guest_enter(g, full);
+    guest_map(g, full, 0xf8000000, 0x400000 | RW | PTE_G);
+    guest_map(g, full, 0xf8001000, 0x402000 | RW | PTE_G);
+    ck_assert_uint_eq(page_at(g, 0xf8000000), 0x400000);
+    ck_assert_uint_eq(page_at(g, 0xf8001000), 0x402000);
+    guest_map(g, full, 0xf8000000, 0x500000 | RW | PTE_G);
+    guest_enter(g, thin);
+    ck_assert_ptr_eq(mmu_window(v), w_thin);
+    mmu_invlpg(v, 0xf8000000);
+    guest_enter(g, full);
+    ck_assert_ptr_eq(mmu_window(v), w_full);
+    ck_assert_uint_eq(page_at(g, 0xf8000000), 0x500000);
+    guest_enter(g, thin);
+    guest_map(g, full, 0xf8001000, 0x501000 | RW | PTE_G);
+    v->cr4 &= ~CR4_PGE;
+    mmu_mode_changed(v);
+    v->cr4 |= CR4_PGE;
+    mmu_mode_changed(v);
+    guest_enter(g, full);
+    ck_assert_uint_eq(page_at(g, 0xf8001000), 0x501000);
+    guest_free(g);
+}
+END_TEST
+
+// With CR0.WP clear the supervisor writes to read-only pages; once it is set, no more.
+START_TEST(write_protect)
+{
+    struct guest *g = paged(CR4_PGE | CR4_PSE, NULL);
+    struct vcpu *v = g->v;
+    u32 value = 1, pferr;
+
+    guest_map(g, v->cr3, 0xc0000000, 0x400000 | PTE_P | PTE_A | PTE_D | PTE_G);
+    guest_put(g, guest_pde(g, v->cr3, 0xc0400000), 0x800000 | PTE_P | PTE_PS | PTE_G);
+    for (int i = 0; i < 3; i++) {
+        gla_t gla = i ? 0xc0400010 : 0xc0000010;
+
+        ck_assert_int_eq(access_word(g, gla, false, &value, &pferr), WINDOW_FILLED);
+        ck_assert_int_eq(access_word(g, gla, true, &value, &pferr), WINDOW_GUEST_PF);
+        v->cr0 &= ~CR0_WP;
+        mmu_mode_changed(v);
+        ck_assert_int_eq(access_word(g, gla, true, &value, &pferr), WINDOW_FILLED);
+        v->cr0 |= CR0_WP;
+        mmu_mode_changed(v);
+        ck_assert(!mapped(g, gla, true));
+        ck_assert_int_eq(access_word(g, gla, true, &value, &pferr), WINDOW_GUEST_PF);
+        ck_assert_uint_eq(pferr, PFERR_P | PFERR_W);
+    }
     guest_free(g);
 }
 END_TEST
@@ -472,5 +522,6 @@ START_TEST(budget_20) { budget(20); }
 END_TEST
 
 GUEST_TESTS("shadow-mmu: windows", identity, permissions_32, permissions_pae, staleness,
-            directory, large_4m, large_2m, code, spaces, generations, isolation, budget_300,
+            directory, large_4m, large_2m, code, spaces, generations, isolation, write_protect,
+            budget_300,
             budget_20)
