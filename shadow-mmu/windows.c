@@ -10,6 +10,8 @@
 
 #define GIB (1ull << 30)
 #define GUARD_BELOW (2 * GIB)
+// Emitted string instructions rely on it: an address in a window has the low 32 bits of its linear address.
+#define WINDOW_ALIGN (4 * GIB)
 #define STRIDE (44 * GIB) // a window and the guard above it, which the next one shares
 #define WINDOWS_DEFAULT 64
 #define WINDOWS_MIN 4
@@ -41,7 +43,7 @@ static u32 mode_of(const struct vcpu *v)
 static bool reserve_area(struct windows *ws)
 {
     for (; ws->count >= WINDOWS_MIN; ws->count /= 2) {
-        ws->area_size = GUARD_BELOW + ws->count * STRIDE + (4u << 20);
+        ws->area_size = GUARD_BELOW + ws->count * STRIDE + WINDOW_ALIGN;
         ws->area = mmap(NULL, ws->area_size, PROT_NONE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (ws->area != MAP_FAILED)
@@ -73,7 +75,7 @@ bool windows_init(struct mmu *mmu, struct vcpu *v, const struct window_limits *l
     }
     // Aligned to 4 MiB, as guest frames and large pages are, so that the host can use huge
     // pages.
-    base = ((uintptr_t)ws->area + GUARD_BELOW + (4u << 20) - 1) & ~(uintptr_t)0x3fffff;
+    base = ((uintptr_t)ws->area + GUARD_BELOW + WINDOW_ALIGN - 1) & ~(uintptr_t)(WINDOW_ALIGN - 1);
     ws->window = calloc(ws->count, sizeof(*ws->window));
     if (!ws->window || !rmap_init(&ws->rmap, mmu->phys->mem_size >> PAGE_SHIFT)) {
         err_set(err, EXIT_HOST, "out of memory for the windows");
