@@ -63,8 +63,16 @@ _Noreturn __attribute__((format(printf, 2, 3))) static void fail(struct talk *t,
     // The end of the output tells most.
     fprintf(stderr, "\n---- the last of %zu bytes of output:\n%s\n----\n", t->len,
             t->len > 3000 ? t->text + t->len - 3000 : t->text ? t->text : "");
-    if (t->pid > 0)
-        kill(t->pid, SIGKILL);
+    if (t->pid > 0) {
+        int status;
+
+        usleep(50000);
+        if (waitpid(t->pid, &status, WNOHANG) == t->pid)
+            fprintf(stderr, "The program ended with %s %d.\n", WIFSIGNALED(status) ? "signal" : "exit status",
+                    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        else
+            kill(t->pid, SIGKILL);
+    }
     exit(1);
 }
 
