@@ -31,7 +31,7 @@ enum {
 // -bt options: every optimisation has its switch.
 #define BT_OPTION_LIST(X)                                                                    \
     X(chain, true, "patch direct branches to their targets")                                 \
-    X(direct, false, "access memory through the window (off: always the software TLB)")       \
+    X(direct, true, "access memory through the window (off: always the software TLB)")       \
     X(returns, true, "guest calls and returns are host calls and returns")                   \
     X(esp, true, "merge adjustments of ESP within a block")                                  \
     X(lahf, true, "save flags with LAHF rather than PUSHF")                                  \

@@ -49,9 +49,12 @@ void blocks_destroy(struct blocks *b)
 
 void blocks_reset(struct blocks *b)
 {
-    for (u32 n = 1; n <= b->count; n++)
-        b->page[b->block[n].gpa_page] = BLOCK_NONE;
-    memset(b->hash, 0, sizeof(*b->hash) << HASH_BITS);
+    for (u32 n = 1; n <= b->count; n++) {
+        const struct block *block = &b->block[n];
+
+        b->page[block->gpa_page] = BLOCK_NONE;
+        b->hash[hash_key(block->gpa_page, block->eip, block->mode)] = BLOCK_NONE;
+    }
     b->count = 0;
     b->insn_count = 0;
     b->ret_count = 0;

@@ -14,7 +14,8 @@ bool spaces_init(struct spaces *s, u32 default_target, struct err *err)
     memset(s, 0, sizeof(*s));
     s->default_target = default_target;
     s->slot_hash = calloc(SLOT_HASH, sizeof(*s->slot_hash));
-    if (!s->slot_hash)
+    s->slot_place = calloc(SPACE_SLOTS, sizeof(*s->slot_place));
+    if (!s->slot_hash || !s->slot_place)
         return err_set(err, EXIT_HOST, "out of memory for the branch slots");
     return true;
 }
@@ -27,6 +28,7 @@ void spaces_destroy(struct spaces *s)
         free(s->space[i].journal);
     }
     free(s->slot_hash);
+    free(s->slot_place);
     memset(s, 0, sizeof(*s));
 }
 
@@ -47,8 +49,8 @@ void spaces_reset(struct spaces *s)
 {
     for (u32 i = 0; i < SPACE_MAX; i++)
         space_clear(s, &s->space[i]);
-    memset(s->slot_hash, 0, SLOT_HASH * sizeof(*s->slot_hash));
-    s->slot_count = 0;
+    while (s->slot_count > 0)
+        s->slot_hash[s->slot_place[--s->slot_count]] = (struct slot_key){ 0 };
 }
 
 static void table_create(struct spaces *s, struct space *space)
@@ -110,6 +112,7 @@ u32 slot_for(struct spaces *s, u32 eip, u32 mode)
         return k->slot - 1;
     if (s->slot_count == SPACE_SLOTS)
         return SLOT_NONE;
+    s->slot_place[s->slot_count] = k - s->slot_hash;
     *k = (struct slot_key){ eip, mode, ++s->slot_count };
     // A slot number is new to every table that exists.
     for (u32 i = 0; i < SPACE_MAX; i++)

@@ -51,6 +51,7 @@ struct spaces {
     u32 default_target; // low address of the look-up stub
     u64 clock;
     struct slot_key *slot_hash; // open addressing
+    u32 *slot_place;            // where in slot_hash each number stands
     u32 slot_count;
 };
 

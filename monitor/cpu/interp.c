@@ -16,12 +16,15 @@
 #define DCACHE_BITS 15
 #define DCACHE_SIZE (1u << DCACHE_BITS)
 
+// What a hit looks at comes first, in one cache line.
 struct decoded {
-    u64 bytes[2], mask[2]; // what it was decoded from, and how much of that counts
-    exec_fn fn;            // NULL: empty
-    u32 code32;
+    _Alignas(64) u64 bytes[2]; // what it was decoded from,
+    u64 mask[2];               // and how much of that counts
+    exec_fn fn;
+    u32 mode;                  // SEG_DB if decoded as 32-bit code; MODE_EMPTY
     struct insn insn;
 };
+#define MODE_EMPTY 1u
 
 // In v->engine, while interp_run is the engine.
 struct interp {
@@ -73,7 +76,7 @@ static void fetch(struct vcpu *v, struct insn *insn)
 }
 
 // The host address of code at gla, good for 16 bytes; NULL if that takes more than the software TLB.
-static inline const u8 *code_host(struct vcpu *v, gla_t gla)
+static inline __attribute__((always_inline)) const u8 *code_host(struct vcpu *v, gla_t gla)
 {
     const struct tlb_entry *e = mem_tlb(v, gla);
 
@@ -90,41 +93,58 @@ static u64 byte_mask(unsigned len)
     return len >= 8 ? ~0ull : (1ull << 8 * len) - 1;
 }
 
-static const struct decoded *decode_miss(struct vcpu *v, struct decoded *d, const u64 bytes[2])
+__attribute__((noinline)) static const struct decoded *decode_miss(struct vcpu *v,
+                                                                   struct decoded *d)
 {
-    d->fn = NULL;
+    const u8 *host = code_host(v, v->seg[S_CS].base + v->eip);
+
+    d->mode = MODE_EMPTY;
     fetch(v, &d->insn);
-    d->code32 = code32(v);
     d->mask[0] = byte_mask(d->insn.len);
     d->mask[1] = d->insn.len > 8 ? byte_mask(d->insn.len - 8) : 0;
-    d->bytes[0] = bytes[0] & d->mask[0];
-    d->bytes[1] = bytes[1] & d->mask[1];
+    memcpy(d->bytes, host, sizeof(d->bytes));
+    d->bytes[0] &= d->mask[0];
+    d->bytes[1] &= d->mask[1];
+    d->fn = exec_find(v, &d->insn);
+    d->mode = v->seg[S_CS].attr & SEG_DB;
+    return d;
+}
+
+// Fetches into d, whatever it was.
+__attribute__((noinline)) static const struct decoded *decode_uncached(struct vcpu *v,
+                                                                       struct decoded *d)
+{
+    fetch(v, &d->insn);
     d->fn = exec_find(v, &d->insn);
     return d;
 }
 
+__attribute__((noinline)) static const struct decoded *decode_slow(struct vcpu *v, gla_t gla,
+                                                                   struct decoded *scratch)
+{
+    // The limit goes before the page, as in fetch.
+    if (v->eip <= v->seg[S_CS].limit && (gla & ~PAGE_MASK) <= PAGE_SIZE - 16)
+        mmu_host(v, gla, ACC_FETCH, mem_user(v)); // fills the TLB for the next time
+    return decode_uncached(v, scratch);
+}
+
 // The decoded instruction at CS:EIP; `scratch` takes one that can't be cached.
-static inline const struct decoded *decode(struct vcpu *v, struct decoded *cache,
-                                           struct decoded *scratch)
+static inline __attribute__((always_inline)) const struct decoded *
+decode(struct vcpu *v, struct decoded *cache, struct decoded *scratch)
 {
     const struct seg *cs = &v->seg[S_CS];
     gla_t gla = cs->base + v->eip;
-    struct decoded *d = &cache[(gla ^ gla >> DCACHE_BITS) & (DCACHE_SIZE - 1)];
+    struct decoded *d = &cache[gla & (DCACHE_SIZE - 1)];
     const u8 *host = code_host(v, gla);
     u64 bytes[2];
 
-    if (unlikely(!host)) {
-        if ((gla & ~PAGE_MASK) <= PAGE_SIZE - 16)
-            mmu_fetch_gpa(v, gla); // fills the TLB for the next time
-        fetch(v, &scratch->insn);
-        scratch->fn = exec_find(v, &scratch->insn);
-        return scratch;
-    }
+    if (unlikely(!host))
+        return decode_slow(v, gla, scratch);
     memcpy(bytes, host, sizeof(bytes));
-    if (unlikely(((bytes[0] ^ d->bytes[0]) & d->mask[0]) | ((bytes[1] ^ d->bytes[1]) & d->mask[1]) |
-                 (d->code32 ^ code32(v))) ||
-        !d->fn)
-        return decode_miss(v, d, bytes);
+    if (unlikely(((bytes[0] ^ d->bytes[0]) & d->mask[0]) |
+                 ((bytes[1] ^ d->bytes[1]) & d->mask[1]) |
+                 (d->mode ^ (cs->attr & SEG_DB))))
+        return decode_miss(v, d);
     if (unlikely(v->eip > cs->limit || d->insn.len - 1u > cs->limit - v->eip))
         raise_gp(v, 0);
     return d;
@@ -169,13 +189,7 @@ static void step(struct vcpu *v, struct decoded *cache, struct decoded *scratch)
     v->shadow = 0;
     v->eflags &= ~FL_RF;
     v->count.interpreted++;
-    if (cache) {
-        d = decode(v, cache, scratch);
-    } else {
-        fetch(v, &scratch->insn);
-        scratch->fn = exec_find(v, &scratch->insn);
-        d = scratch;
-    }
+    d = cache ? decode(v, cache, scratch) : decode_uncached(v, scratch);
     done = d->fn(v, &d->insn);
     if (done == DONE_NEXT)
         v->eip += d->insn.len;
@@ -230,8 +244,10 @@ enum cpu_exit interp_run(struct vcpu *v, u64 budget)
     enum cpu_exit exit = CPU_RAN;
 
     if (!in->cache) {
-        in->cache = calloc(DCACHE_SIZE, sizeof(*in->cache));
+        in->cache = aligned_alloc(64, DCACHE_SIZE * sizeof(*in->cache));
         CHECK(in->cache);
+        for (unsigned i = 0; i < DCACHE_SIZE; i++)
+            in->cache[i].mode = MODE_EMPTY;
     }
     if (_setjmp(catcher)) {
         v->catcher = outer;

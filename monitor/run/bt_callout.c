@@ -2,6 +2,8 @@
 // The C side of the stubs: each saves nothing and decides where translated code goes on.
 #include "engine_bt.h"
 
+#include <signal.h>
+
 _Static_assert((int)ACC_READ == 0 && (int)ACC_WRITE == 1, "bt_site.access is an enum access");
 
 // Runs body with guest faults caught; evaluates to true if there was none.
@@ -121,6 +123,45 @@ static u64 memory(struct vcpu *v, const void *data)
     return bt_deliver(e, interp_step(v));
 }
 
+// A guest access hit what its window does not map.
+static u64 memory_fault(struct engine *e, struct block *b, const struct block_insn *insn)
+{
+    struct vcpu *v = e->v;
+    struct bt_frame *f = bt_frame(v);
+    u64 offset = f->fault_addr - f->window;
+    u32 host = b->host + insn->host, delta = insn->esp_delta, guest = insn->guest;
+    u32 pferr = 0;
+
+    if (offset >> 32) {
+        // A guard: the sum of the address has to wrap (or a segment with a limit: nothing helps). Or no
+        // address at all: a misaligned SSE operand.
+        if (offset + (4ull << 30) < (48ull << 30)) {
+            e->count.wraps++;
+            bt_hint(e, b, guest, HINT_WRAP);
+        }
+        e->count.emulated++;
+        return bt_deliver(e, interp_step(v));
+    }
+    switch (window_fault(v, (u32)offset, f->fault_error & PFERR_W ? ACC_WRITE : ACC_READ, &pferr)) {
+    case WINDOW_FILLED:
+        e->count.fills++;
+        v->gpr[R_ESP] -= delta;
+        return host; // nothing was committed: do the instruction again
+    case WINDOW_GUEST_PF:
+        v->cr2 = (u32)offset;
+        return bt_deliver(e, cpu_deliver(v, EVENT_FAULT, X_PF, pferr));
+    case WINDOW_CODE_PAGE:
+        break;
+    case WINDOW_NOT_PLAIN:
+    case WINDOW_USER_FROM_SUPER:
+        e->count.conversions++;
+        bt_hint(e, b, guest, HINT_CHECKED);
+        break;
+    }
+    e->count.emulated++;
+    return bt_deliver(e, interp_step(v));
+}
+
 static u64 signal_(struct vcpu *v, const void *data)
 {
     struct engine *e = bt_engine(v);
@@ -140,6 +181,8 @@ static u64 signal_(struct vcpu *v, const void *data)
         return bt_dispatch(e);
     }
     e->count.faults++;
+    if (f->fault_signo == SIGSEGV && e->bt.opt.direct)
+        return memory_fault(e, b, insn);
     // What the host's CPU would not do (divide errors, misaligned SSE, unmasked floating-point exceptions),
     // the emulator does by the book.
     e->count.emulated++;

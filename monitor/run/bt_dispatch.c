@@ -23,8 +23,7 @@ u64 bt_leave(struct engine *e, enum cpu_exit exit)
 
 void bt_reset_stack(struct engine *e)
 {
-    *(u64 *)e->stack_top = e->bt.stubs.sentinel;
-    bt_frame(e->v)->host_sp = e->stack_top;
+    bt_frame(e->v)->host_sp = e->stack_top[e->stack_user];
 }
 
 void bt_flush(struct engine *e)
@@ -37,7 +36,9 @@ void bt_flush(struct engine *e)
     blocks_reset(&e->blocks);
     spaces_reset(&e->spaces);
     arena_reset(&e->arena);
-    bt_reset_stack(e);
+    for (int i = 0; i < 2; i++)
+        e->host_stack[i].space = NULL;
+    e->space = NULL;
     e->flush_count++;
     e->invalidations++;
     e->pause_pc = 0;
@@ -62,6 +63,8 @@ void bt_code_write(void *opaque, gpa_t gpa, u32 len)
 
         while ((b = block_first_in_page(&e->blocks, page)))
             kill_block(e, b);
+        free(e->hints[page]); // they were about other instructions
+        e->hints[page] = NULL;
         phys_page(e->v->mmu->phys, (gpa_t)page << PAGE_SHIFT)->flags &= ~PHYS_CODE;
         e->v->count.code_writes++;
     }
@@ -69,8 +72,11 @@ void bt_code_write(void *opaque, gpa_t gpa, u32 len)
 
 void bt_mapping_changed(void *opaque, gla_t gla, u32 len)
 {
+    struct engine *e = opaque;
+
     (void)gla, (void)len;
-    ((struct engine *)opaque)->spaces_stale = true;
+    if (!e->bt.opt.direct) // with windows, their code generations tell more exactly (bt_refresh)
+        e->spaces_stale = true;
 }
 
 void bt_hint(struct engine *e, struct block *block, u32 guest_offset, u8 hint)
@@ -82,6 +88,8 @@ void bt_hint(struct engine *e, struct block *block, u32 guest_offset, u8 hint)
     if (!*page)
         *page = calloc(1, PAGE_SIZE);
     CHECK(*page != NULL);
+    if ((*page)[at] & hint)
+        return;
     (*page)[at] |= hint;
     for (b = block_first_in_page(&e->blocks, block->gpa_page); b; b = next) {
         next = block_next_in_page(&e->blocks, b);
@@ -113,17 +121,43 @@ u32 bt_mode(const struct vcpu *v)
            (v->cpl == 0 || !(v->cr4 & CR4_TSD) ? MODE_TSC : 0);
 }
 
+// Guest calls of user and of kernel code have a stack of return points each, so that a system call does
+// not cost the caller's; it is good for the space it was filled in, as it was then.
+static void switch_stack(struct engine *e, struct space *to, u32 generation)
+{
+    struct bt_frame *f = bt_frame(e->v);
+    unsigned user = !!(e->mode & MODE_USER);
+
+    e->host_stack[e->stack_user].sp = f->host_sp;
+    if (e->space != to)
+        e->stack_user = user;
+    f->host_sp = e->host_stack[user].sp;
+    if (e->host_stack[user].space != to || e->host_stack[user].generation != generation) {
+        e->host_stack[user].space = to;
+        e->host_stack[user].generation = generation;
+        bt_reset_stack(e);
+    }
+}
+
 void bt_refresh(struct engine *e)
 {
     struct vcpu *v = e->v;
     struct bt_frame *f = bt_frame(v);
-    u64 key = 1ull << 63 | (u64)e->mode << 32 | v->asid;
+    struct window *w = mmu_window(v);
+    u64 key = 1ull << 63 | (u64)e->mode << 32 | (w ? w->id : v->asid);
+    u32 generation = w ? w->code_generation : 0;
+    struct space *space = e->space && e->space->key == key ? e->space : space_get(&e->spaces, key);
 
-    if (!e->space || e->space->key != key) {
-        e->space = space_get(&e->spaces, key);
-        bt_reset_stack(e); // its return points belong to another space
+    if (space->generation != generation) {
+        space_clear(&e->spaces, space);
+        space->generation = generation;
+        e->count.spaces++;
     }
-    f->table = (u64)e->space->table;
+    if (space != e->space || e->host_stack[e->stack_user].generation != generation)
+        switch_stack(e, space, generation);
+    e->space = space;
+    f->table = (u64)space->table;
+    f->window = w ? (u64)w->base : 0;
     for (int s = 0; s < S_COUNT; s++) {
         struct seg data = v->seg[s];
 
@@ -220,7 +254,9 @@ static void empty_spaces(struct engine *e)
     for (u32 i = 0; i < SPACE_MAX; i++)
         if (e->spaces.space[i].journal_count)
             space_clear(&e->spaces, &e->spaces.space[i]);
-    bt_reset_stack(e);
+    for (int i = 0; i < 2; i++)
+        e->host_stack[i].space = NULL;
+    e->space = NULL;
     e->spaces_stale = false;
     e->count.spaces++;
 }
@@ -231,6 +267,7 @@ u64 bt_dispatch(struct engine *e)
     struct bt_frame *f = bt_frame(v);
     jmp_buf catcher;
     struct block *volatile b;
+    volatile u64 flushes;
     u32 pause = e->pause_pc;
 
     e->pause_pc = 0;
@@ -285,9 +322,12 @@ u64 bt_dispatch(struct engine *e)
                 return pause;
             }
         }
+        flushes = e->flush_count;
         if (e->bt.opt.flush_every && ++e->exits % e->bt.opt.flush_every == 0)
             bt_flush(e);
         b = find(e);
+        if (flushes != e->flush_count)
+            bt_refresh(e);
         v->catcher = NULL;
         if (b)
             break;

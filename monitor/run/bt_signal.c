@@ -65,11 +65,14 @@ static void step_or_stop(struct engine *e, greg_t *reg)
 
 static bool host_stack_fault(struct engine *e, greg_t *reg, u64 addr)
 {
-    if (addr - (u64)e->stack >= HOST_STACK_GUARD)
-        return false;
-    // Guest calls that never returned: forget them, and do the CALL again.
-    reg[REG_RSP] = e->stack_top;
-    return true;
+    for (int i = 0; i < 2; i++) {
+        if (addr - ((u64)e->stack + i * HOST_STACK_SIZE) < HOST_STACK_GUARD) {
+            // Guest calls that never returned: forget them, and do the CALL again.
+            reg[REG_RSP] = e->stack_top[i];
+            return true;
+        }
+    }
+    return false;
 }
 
 static void handler(int signo, siginfo_t *info, void *context)

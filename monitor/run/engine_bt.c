@@ -97,7 +97,7 @@ static void destroy(struct engine *e)
         munmap(e->hints, sizeof(*e->hints) << 20);
     }
     if (e->stack)
-        munmap(e->stack, HOST_STACK_SIZE);
+        munmap(e->stack, 2 * HOST_STACK_SIZE);
     spaces_destroy(&e->spaces);
     blocks_destroy(&e->blocks);
     arena_destroy(&e->arena);
@@ -143,13 +143,20 @@ static struct engine *create(struct vcpu *v, const char *options, struct err *er
     if (!spaces_init(&e->spaces, e->bt.stubs.lookup, err))
         goto fail;
     e->hints = map(sizeof(*e->hints) << 20);
-    e->stack = map(HOST_STACK_SIZE);
-    if (!e->hints || !e->stack || mprotect(e->stack, HOST_STACK_GUARD, PROT_NONE) < 0) {
+    e->stack = map(2 * HOST_STACK_SIZE);
+    if (!e->hints || !e->stack || mprotect(e->stack, HOST_STACK_GUARD, PROT_NONE) < 0 ||
+        mprotect(e->stack + HOST_STACK_SIZE, HOST_STACK_GUARD, PROT_NONE) < 0) {
         err_set(err, EXIT_HOST, "out of memory for the translator: %s", strerror(errno));
         goto fail;
     }
-    e->stack_top = (u64)e->stack + HOST_STACK_SIZE - 64;
+    for (int i = 0; i < 2; i++) {
+        e->stack_top[i] = (u64)e->stack + (i + 1) * HOST_STACK_SIZE - 64;
+        *(u64 *)e->stack_top[i] = e->bt.stubs.sentinel;
+        e->host_stack[i].sp = e->stack_top[i];
+    }
     bt_reset_stack(e);
+    if (e->bt.opt.direct && !windows_init(v->mmu, v, NULL, err))
+        goto fail;
     v->fpu_sync = bt_fpu_sync;
     v->fpu_live = false;
     v->mmu->phys->code_write = bt_code_write;

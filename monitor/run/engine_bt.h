@@ -11,6 +11,7 @@
 #include "bt/bt.h"
 #include "cache/arena.h"
 #include "engine.h"
+#include "shadow-mmu/window.h"
 
 #include <pthread.h>
 
@@ -48,8 +49,14 @@ struct engine {
     // Where translated code was interrupted to leave for the machine, to go on there if nothing else comes up.
     u32 pause_pc, pause_eip;
     u64 flush_count, invalidations;
-    u8 *stack;               // the host stack of translated code, with a guard page below
-    u64 stack_top;
+    u8 *stack;               // the host stacks of translated code, each with a guard page below
+    u64 stack_top[2];        // where their sentinels lie
+    unsigned stack_user;     // which one frame.host_sp is in: 1 for CPL 3
+    struct {
+        struct space *space; // what its return points belong to; NULL: nothing
+        u32 generation;
+        u64 sp;
+    } host_stack[2];
     void *signal_stack;
     pthread_t thread;
     volatile bool running;
