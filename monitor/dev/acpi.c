@@ -150,6 +150,14 @@ static void isa_devices(struct aml *a, const struct acpi_config *config)
         aml_close(a);
         aml_close(a);
     }
+    if (config->printer) {
+        isa_device(a, "LPT1", "PNP0400");
+        current_resources(a);
+        aml_io(a, 0x378, 3);
+        aml_irq(a, 7);
+        aml_close(a);
+        aml_close(a);
+    }
     for (unsigned n = 0; n < config->serial_ports; n++) {
         char name[5] = { 'C', 'O', 'M', '1' + n, 0 };
 

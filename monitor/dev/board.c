@@ -11,6 +11,7 @@
 #include "i8254.h"
 #include "i8259.h"
 #include "lines.h"
+#include "lpt.h"
 #include "mc146818.h"
 #include "ns16550.h"
 #include "pci.h"
@@ -36,6 +37,7 @@ struct board {
     struct ps2_keyboard kbd;
     struct a20 a20;
     struct ns16550 com[MAX_SERIAL];
+    struct lpt lpt;
     struct i8237_pages pages;
     struct i8237 dma[2];
     struct ferr ferr;
@@ -46,45 +48,54 @@ struct board {
     struct piix4pm pm;
 };
 
+// What a slot depends on.
+enum option {
+    ALWAYS,
+    COM1, COM2, COM3, COM4, // there are that many serial ports
+    LPT,                    // the host prints
+};
+
 // The board: every chip with fixed ports, and the interrupt line it drives.
 struct slot {
     const char *name;
     u32 base, len;
     const struct bus_ops *ops;
-    size_t chip;     // offset in struct board
-    int irq;         // -1: none
-    size_t wire;     // offset of the chip's struct irq
-    unsigned serial; // there only with at least this many serial ports
+    size_t chip;        // offset in struct board
+    enum option option;
+    int irq;            // -1: none
+    size_t wire;        // offset of the chip's struct irq
 };
 
 #define CHIP(field) offsetof(struct board, field)
+#define IRQ(line, wire) line, CHIP(wire)
 #define NO_IRQ -1, 0
 
 static const struct slot slots[] = {
-    // name          port  len  what answers         the chip         line and wire
-    { "dma 0-3",     0x00,  16, &i8237_ops,          CHIP(dma[0]),    NO_IRQ,                  0 },
-    { "pic master",  0x20,   2, &i8259_ops,          CHIP(pic[0]),    NO_IRQ,                  0 },
-    { "pit",         0x40,   4, &i8254_ops,          CHIP(pit),       0, CHIP(pit.irq0),       0 },
-    { "8042 data",   0x60,   1, &i8042_data_ops,     CHIP(kbc),       1, CHIP(kbc.kbd.irq),    0 },
-    { "port 61",     0x61,   1, &i8254_port61_ops,   CHIP(pit),       NO_IRQ,                  0 },
-    { "8042",        0x64,   1, &i8042_command_ops,  CHIP(kbc),       12, CHIP(kbc.aux.irq),   0 },
-    { "rtc",         0x70,   2, &mc146818_ops,       CHIP(rtc),       8, CHIP(rtc.irq),        0 },
-    { "post",        0x80,   1, &debug_post_ops,     CHIP(debug),     NO_IRQ,                  0 },
-    { "dma pages",   0x81,  15, &i8237_page_ops,     CHIP(pages),     NO_IRQ,                  0 },
-    { "port 92",     0x92,   1, &a20_ops,            CHIP(a20),       NO_IRQ,                  0 },
-    { "pic slave",   0xa0,   2, &i8259_ops,          CHIP(pic[1]),    NO_IRQ,                  0 },
-    { "apm",         0xb2,   2, &piix4pm_apm_ops,    CHIP(pm),        9, CHIP(pm.sci),         0 },
-    { "dma 4-7",     0xc0,  32, &i8237_ops,          CHIP(dma[1]),    NO_IRQ,                  0 },
-    { "debug",       0xe9,   1, &debug_console_ops,  CHIP(debug),     NO_IRQ,                  0 },
-    { "coprocessor", 0xf0,   2, &ferr_ops,           CHIP(ferr),      13, CHIP(ferr.irq),      0 },
-    { "com4",       0x2e8,   8, &ns16550_ops,        CHIP(com[3]),    3, CHIP(com[3].irq),     4 },
-    { "com2",       0x2f8,   8, &ns16550_ops,        CHIP(com[1]),    3, CHIP(com[1].irq),     2 },
-    { "com3",       0x3e8,   8, &ns16550_ops,        CHIP(com[2]),    4, CHIP(com[2].irq),     3 },
-    { "com1",       0x3f8,   8, &ns16550_ops,        CHIP(com[0]),    4, CHIP(com[0].irq),     1 },
-    { "elcr master", 0x4d0,  1, &i8259_elcr_ops,     CHIP(pic[0]),    NO_IRQ,                  0 },
-    { "elcr slave", 0x4d1,   1, &i8259_elcr_ops,     CHIP(pic[1]),    NO_IRQ,                  0 },
-    { "pci address", 0xcf8,  4, &pci_address_ops,    CHIP(pci),       NO_IRQ,                  0 },
-    { "pci data",   0xcfc,   4, &pci_data_ops,       CHIP(pci),       NO_IRQ,                  0 },
+    // name            port  len  what answers          the chip       there   its line
+    { "dma 0-3",      0x00, 16, &i8237_ops,          CHIP(dma[0]), ALWAYS, NO_IRQ },
+    { "pic master",   0x20,  2, &i8259_ops,          CHIP(pic[0]), ALWAYS, NO_IRQ },
+    { "pit",          0x40,  4, &i8254_ops,          CHIP(pit),    ALWAYS, IRQ(0, pit.irq0) },
+    { "8042 data",    0x60,  1, &i8042_data_ops,     CHIP(kbc),    ALWAYS, IRQ(1, kbc.kbd.irq) },
+    { "port 61",      0x61,  1, &i8254_port61_ops,   CHIP(pit),    ALWAYS, NO_IRQ },
+    { "8042",         0x64,  1, &i8042_command_ops,  CHIP(kbc),    ALWAYS, IRQ(12, kbc.aux.irq) },
+    { "rtc",          0x70,  2, &mc146818_ops,       CHIP(rtc),    ALWAYS, IRQ(8, rtc.irq) },
+    { "post",         0x80,  1, &debug_post_ops,     CHIP(debug),  ALWAYS, NO_IRQ },
+    { "dma pages",    0x81, 15, &i8237_page_ops,     CHIP(pages),  ALWAYS, NO_IRQ },
+    { "port 92",      0x92,  1, &a20_ops,            CHIP(a20),    ALWAYS, NO_IRQ },
+    { "pic slave",    0xa0,  2, &i8259_ops,          CHIP(pic[1]), ALWAYS, NO_IRQ },
+    { "apm",          0xb2,  2, &piix4pm_apm_ops,    CHIP(pm),     ALWAYS, IRQ(9, pm.sci) },
+    { "dma 4-7",      0xc0, 32, &i8237_ops,          CHIP(dma[1]), ALWAYS, NO_IRQ },
+    { "debug",        0xe9,  1, &debug_console_ops,  CHIP(debug),  ALWAYS, NO_IRQ },
+    { "coprocessor",  0xf0,  2, &ferr_ops,           CHIP(ferr),   ALWAYS, IRQ(13, ferr.irq) },
+    { "com4",        0x2e8,  8, &ns16550_ops,        CHIP(com[3]), COM4,   IRQ(3, com[3].irq) },
+    { "com2",        0x2f8,  8, &ns16550_ops,        CHIP(com[1]), COM2,   IRQ(3, com[1].irq) },
+    { "lpt1",        0x378,  3, &lpt_ops,            CHIP(lpt),    LPT,    IRQ(7, lpt.irq) },
+    { "com3",        0x3e8,  8, &ns16550_ops,        CHIP(com[2]), COM3,   IRQ(4, com[2].irq) },
+    { "com1",        0x3f8,  8, &ns16550_ops,        CHIP(com[0]), COM1,   IRQ(4, com[0].irq) },
+    { "elcr master", 0x4d0,  1, &i8259_elcr_ops,     CHIP(pic[0]), ALWAYS, NO_IRQ },
+    { "elcr slave",  0x4d1,  1, &i8259_elcr_ops,     CHIP(pic[1]), ALWAYS, NO_IRQ },
+    { "pci address", 0xcf8,  4, &pci_address_ops,    CHIP(pci),    ALWAYS, NO_IRQ },
+    { "pci data",    0xcfc,  4, &pci_data_ops,       CHIP(pci),    ALWAYS, NO_IRQ },
 };
 
 // Lines whose trigger mode is fixed to edge: 0, 1, 2, 8, 13.
@@ -97,7 +108,9 @@ static void *chip_of(struct board *board, size_t offset)
 
 static bool present(const struct board *board, const struct slot *slot)
 {
-    return slot->serial <= board->config.serial_ports;
+    if (slot->option == LPT)
+        return board->host.parallel_out;
+    return slot->option <= board->config.serial_ports;
 }
 
 // ---- Wires between chips and to the machine
@@ -180,6 +193,7 @@ static void init_chips(struct board *board, struct log *log)
     a20_init(&board->a20, &board->host);
     for (int n = 0; n < MAX_SERIAL; n++)
         ns16550_init(&board->com[n], &board->timers, n);
+    lpt_init(&board->lpt, &board->host);
     for (int n = 0; n < 2; n++)
         i8237_init(&board->dma[n], &board->host, &board->pages, n == 1);
     debug_init(&board->debug, &board->host, log);
@@ -287,6 +301,7 @@ void board_reset(struct board *board)
     a20_reset(&board->a20);
     for (int n = 0; n < MAX_SERIAL; n++)
         ns16550_reset(&board->com[n]);
+    lpt_reset(&board->lpt);
     ferr_reset(&board->ferr);
     pci_reset(&board->pci);
     piix4pm_reset(&board->pm);
@@ -349,12 +364,13 @@ size_t board_acpi_tables(struct board *board, u32 base, u8 *out, size_t len)
         .ram_size = board->config.ram_size,
         .serial_ports = board->config.serial_ports,
         .mouse = board->kbc.aux.dev,
+        .printer = board->host.parallel_out,
     };
 
     for (unsigned i = 0; i < ARRAY_LEN(slots); i++)
-        if (slots[i].serial && present(board, &slots[i])) {
-            config.serial_base[slots[i].serial - 1] = slots[i].base;
-            config.serial_irq[slots[i].serial - 1] = slots[i].irq;
+        if (slots[i].option >= COM1 && slots[i].option <= COM4) {
+            config.serial_base[slots[i].option - COM1] = slots[i].base;
+            config.serial_irq[slots[i].option - COM1] = slots[i].irq;
         }
     return acpi_build(&config, base, out, len);
 }

@@ -212,7 +212,8 @@ static void transmit(struct ns16550 *u, u8 byte)
         receive(u, byte & 0xff >> (3 - (u->lcr & 3)), 0); // five to eight data bits
         restart_silence(u);
     } else if (!(u->lcr & LCR_BREAK)) {
-        // All eight bits, whatever the frame: guests that never set LCR expect a console to read them.
+        // All eight bits, whatever the frame: guests that never set LCR expect a console that
+        // reads them.
         host->serial_out(host->opaque, u->port, &byte, 1);
         u->sent++;
     }

@@ -529,6 +529,30 @@ START_TEST(keys_reach_the_cpu)
 }
 END_TEST
 
+START_TEST(printer)
+{
+    init_pics();
+    out(0x21, 0x7f, 1);
+    ck_assert_uint_eq(in(0x379, 1) & 0xf8, 0xd8); // ready, selected, no error
+    ck_assert_uint_eq(in(0x37a, 1), 0xc4);
+    out(0x378, 'p', 1);
+    ck_assert_uint_eq(in(0x378, 1), 'p');
+    out(0x37a, 0x0d, 1); // strobe
+    out(0x37a, 0x0d, 1); // held: not again
+    out(0x37a, 0x0c, 1);
+    ck_assert_uint_eq(r->parallel_len, 1);
+    ck_assert_int_eq(r->parallel[0], 'p');
+    ck_assert(!r->intr);
+    out(0x37a, 0x1c, 1); // with interrupts
+    ck_assert(!r->intr);
+    out(0x37a, 0x1d, 1);
+    ck_assert_int_eq(board_intr_ack(board), 0x27);
+    eoi();
+    out(0x37a, 0x3c, 1); // turned round: nobody drives the lines
+    ck_assert_uint_eq(in(0x378, 1), 0xff);
+}
+END_TEST
+
 START_TEST(information_pages)
 {
     static const char *const names[] = { "pic", "pci", "irq", "mtree", "timers", "dma", "serial",
@@ -634,6 +658,7 @@ int main(void)
     tcase_add_test(t, coprocessor_error);
     tcase_add_test(t, rtc_alarm_reaches_acpi);
     tcase_add_test(t, keys_reach_the_cpu);
+    tcase_add_test(t, printer);
     tcase_add_test(t, information_pages);
     tcase_add_test(t, overlap_is_refused);
     tcase_add_loop_test(t, random_accesses, 0, 12);
