@@ -179,7 +179,16 @@ make_idt:
 gate:
     movw %ax, idt(, %ecx, 8)
     movw $KERNEL_CS, idt + 2(, %ecx, 8)
-    movw $0xee00, idt + 4(, %ecx, 8) // present, DPL 3, 32-bit interrupt gate
+    // Present 32-bit interrupt gates. As under Linux programs may use vectors 3, 4 and 0x80.
+    movw $0x8e00, idt + 4(, %ecx, 8)
+    cmpl $3, %ecx
+    je 1f
+    cmpl $4, %ecx
+    je 1f
+    cmpl $0x80, %ecx
+    jne 2f
+1:  movw $0xee00, idt + 4(, %ecx, 8)
+2:
     movl %eax, %edx
     shrl $16, %edx
     movw %dx, idt + 6(, %ecx, 8)
@@ -223,6 +232,7 @@ exception:
     testl %eax, %eax
     jz 2f
     movl %eax, 12(%esp)
+    andl $~0x100, 20(%esp) // one single-step trap is enough
     movl $0, %ss:h_resume
     popl %eax
     addl $8, %esp

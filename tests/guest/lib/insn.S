@@ -196,12 +196,14 @@ h_showfault:
     call hex
     movl $name_error, %esi
     call puts
-    // The U bit of a page fault's error code tells the environment, not the instruction. Linux leaves a stale
-    // error code in the signal frame of vectors that have none.
+    // The U and I bits of a page fault's error code tell of the environment, not of the instruction. Linux leaves
+    // a stale error code in the signal frame of vectors that have none.
     movl h_fault_vector, %eax
     movl h_fault_error, %ebx
-    andl $~4, %ebx
-    cmpl $8, %eax
+    cmpl $14, %eax
+    jne 4f
+    andl $~0x14, %ebx
+4:  cmpl $8, %eax
     je 1f
     cmpl $10, %eax
     jb 3f

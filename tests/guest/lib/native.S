@@ -15,6 +15,7 @@
 #define SC_TRAPNO (8 + 48)
 #define SC_ERR (8 + 52)
 #define SC_EIP (8 + 56)
+#define SC_EFLAGS (8 + 64)
 #define SC_CR2 (8 + 84)
 
     .section .boot.text, "ax"
@@ -68,6 +69,7 @@ handler:
     testl %eax, %eax
     jz h_unexpected
     movl %eax, SC_EIP(%esp)
+    andl $~0x100, SC_EFLAGS(%esp) // one single-step trap is enough
     movl $0, h_resume
     popl %eax // the return address; sigreturn wants the frame as it was under it
     movl $SYS_sigreturn, %eax
