@@ -48,6 +48,7 @@ static void install_handlers(void)
     static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
     struct sigaction action = { .sa_handler = asked_to_end, .sa_flags = SA_ONSTACK | SA_RESTART };
 
+    term_guard();
     sigemptyset(&action.sa_mask);
     for (unsigned i = 0; i < ARRAY_LEN(ends); i++)
         sigaction(ends[i], &action, NULL);

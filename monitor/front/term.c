@@ -81,10 +81,19 @@ static void handle(int sig, void (*handler)(int), int flags)
     sigaction(sig, &action, NULL);
 }
 
-bool term_raw(int fd)
+void term_guard(void)
 {
     static const int crashes[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGQUIT };
 
+    atexit(term_restore);
+    for (unsigned i = 0; i < ARRAY_LEN(crashes); i++)
+        handle(crashes[i], crashed, (int)SA_RESETHAND);
+    handle(SIGTSTP, stopped, SA_RESTART);
+    handle(SIGCONT, continued, SA_RESTART);
+}
+
+bool term_raw(int fd)
+{
     if (tcgetattr(fd, &term.saved) < 0)
         return false;
     term.fd = fd;
@@ -94,11 +103,6 @@ bool term_raw(int fd)
     term.wanted.c_oflag |= OPOST;
     term.wanted.c_cc[VMIN] = 1;
     term.wanted.c_cc[VTIME] = 0;
-    atexit(term_restore);
-    for (unsigned i = 0; i < ARRAY_LEN(crashes); i++)
-        handle(crashes[i], crashed, (int)SA_RESETHAND);
-    handle(SIGTSTP, stopped, SA_RESTART);
-    handle(SIGCONT, continued, SA_RESTART);
     term.active = 1;
     make_raw();
     return true;

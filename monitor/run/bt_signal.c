@@ -75,6 +75,9 @@ static bool host_stack_fault(struct engine *e, greg_t *reg, u64 addr)
     return false;
 }
 
+// What was there before, to go back to. Dispositions are the process's, and so is this.
+static struct sigaction previous[NSIG];
+
 static void handler(int signo, siginfo_t *info, void *context)
 {
     greg_t *reg = ((ucontext_t *)context)->uc_mcontext.gregs;
@@ -91,7 +94,8 @@ static void handler(int signo, siginfo_t *info, void *context)
         }
     } else if (signo != SIGUSR1) {
 ours:
-        signal(signo, SIG_DFL); // a bug of ours: die of it, with a core, at the place
+        // A bug of ours: die of it at the place, after whoever handled it before us (the terminal).
+        sigaction(signo, &previous[signo], NULL);
     }
     errno = saved_errno;
 }
@@ -109,14 +113,14 @@ bool bt_signals_install(struct engine *e, struct err *err)
     action.sa_sigaction = handler;
     sigfillset(&action.sa_mask);
     for (unsigned i = 0; i < ARRAY_LEN(signals); i++)
-        sigaction(signals[i], &action, NULL);
+        sigaction(signals[i], &action, &previous[signals[i]]);
     return true;
 }
 
 void bt_signals_remove(struct engine *e)
 {
     for (unsigned i = 0; i < ARRAY_LEN(signals); i++)
-        signal(signals[i], SIG_DFL);
+        sigaction(signals[i], &previous[signals[i]], NULL);
     if (e->signal_stack)
         munmap(e->signal_stack, SIGNAL_STACK_SIZE);
 }
