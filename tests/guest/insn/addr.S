@@ -89,9 +89,11 @@ test_main:
     fresh
     movl $data + 64, %esi
     shrl $1, %esi
+    cmpl %eax, %ebx
     access "0(%esi, %esi)"
     movl $data + 64, %edi
     shrl $3, %edi
+    cmpl %eax, %ebx
     access "0(,%edi,8)"
     movl $-0x10000, %edi
     access "data+64+0x50000(%edi,%edi,4)", edx
