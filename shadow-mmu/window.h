@@ -122,6 +122,8 @@ bool windows_init(struct mmu *mmu, struct vcpu *v, const struct window_limits *l
 // mmu_destroy calls it. No emitted code may run any more.
 void windows_destroy(struct mmu *mmu);
 const struct window_stats *windows_stats(const struct mmu *mmu);
+// Their part of -stats; nothing without windows.
+void windows_print_stats(const struct mmu *mmu, FILE *f);
 // What the windows hold, one line each: `info tlb`.
 void windows_print(const struct mmu *mmu, FILE *f);
 

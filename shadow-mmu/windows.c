@@ -380,12 +380,16 @@ void windows_invlpg(struct windows *ws, gla_t gla)
 {
     struct mmu *mmu = ws->mmu;
 
-    for (struct window *w = ws->window; w < ws->window + ws->count; w++) {
-        if (w == mmu->window[0] || w == mmu->window[1])
-            window_check_page(ws, w, gla);
-        else if (w->kind == WINDOW_SUPER) // it may be global, and then nothing else would drop it
+    if (mmu->window[0])
+        window_check_page(ws, mmu->window[0], gla);
+    if (mmu->window[1])
+        window_check_page(ws, mmu->window[1], gla);
+    // In a super window that is not current it may be global, and then nothing else would drop it.
+    if (ws->supers < 2)
+        return;
+    for (struct window *w = ws->window; w < ws->window + ws->count; w++)
+        if (w->kind == WINDOW_SUPER && !is_current(ws, w))
             window_drop_page(ws, w, gla);
-    }
 }
 
 void windows_flush_all(struct windows *ws)
@@ -418,6 +422,18 @@ void windows_note_fetch(struct windows *ws, gla_t gla, const struct walk *walk)
 const struct window_stats *windows_stats(const struct mmu *mmu)
 {
     return mmu->windows ? &mmu->windows->stat : NULL;
+}
+
+void windows_print_stats(const struct mmu *mmu, FILE *f)
+{
+    const struct windows *ws = mmu->windows;
+
+    if (!ws)
+        return;
+#define X(id, help) fprintf(f, "%16llu  " help "\n", (unsigned long long)ws->stat.id);
+    WINDOW_STAT_LIST(X)
+#undef X
+    fprintf(f, "%16u  host mappings in use, of %u\n", ws->maps, ws->maps_max);
 }
 
 void windows_print(const struct mmu *mmu, FILE *f)

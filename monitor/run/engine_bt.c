@@ -189,6 +189,7 @@ static void stats(struct engine *e, FILE *f)
     BT_COUNTER_LIST(X)
 #undef X
     fprintf(f, "%16u  bytes of code cache used, of %u\n", e->arena.used, e->arena.size);
+    windows_print_stats(e->v->mmu, f);
     fprintf(f, "sensitive instructions left to the emulator:\n");
     for (unsigned i = 1; i < SENS_COUNT; i++)
         if (e->count.sensitive[i])
