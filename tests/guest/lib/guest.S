@@ -8,7 +8,7 @@
 //   pae     CPL 3, PAE paging
 //   seg     CPL 3, all segments with base 0x40000000 and a limit of 1 GiB, mapped to the same memory
 //
-// Output goes to the first serial port; the end is a write to isa-debug-exit: 0x10 passed (the
+// and "verbose" prints everything that is hashed. Output goes to the first serial port; the end is a write to isa-debug-exit: 0x10 passed (the
 // monitor's exit status is then 33), anything else failed.
     .globl _start, h_write, h_exit
 
@@ -41,10 +41,14 @@ _start:
     testb %al, %al
     jz 2f
     incl %esi
-    cmpl $0x3d766e65, %eax // "env="
+    cmpl $0x62726576, %eax // "verb"ose
+    jne 3f
+    movl $1, h_verbose
+3:  cmpl $0x3d766e65, %eax // "env="
     jne 1b
     movb 3(%esi), %al
     movb %al, environment
+    jmp 1b
 2:  cmpb $'s', environment
     jne 1f
     // Base and limit of the four code and data descriptors.

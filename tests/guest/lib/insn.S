@@ -3,7 +3,7 @@
 // uses plain moves and adds only, so that it is the last thing to break. The lower half (native.S or
 // guest.S) brings h_start's caller, h_write, h_exit and the delivery of faults.
     .globl h_start, h_stack_top, h_mix, h_mixmem, h_report, h_regs, h_say, h_showfault, h_unexpected
-    .globl h_resume, h_mask, h_fault_seen, h_fault_vector, h_fault_error, h_fault_cr2, h_fault_eip
+    .globl h_verbose, h_resume, h_mask, h_fault_seen, h_fault_vector, h_fault_error, h_fault_cr2, h_fault_eip
 
 // pushfl; pushal leaves this frame; the caller's return address is the inline argument pointer.
 .set F_EDI, 0
@@ -69,6 +69,14 @@ fold:
 
 h_mix:
     enter_helper
+    cmpl $0, h_verbose
+    je 1f
+    movl $name_mix, %esi
+    call puts
+    movl F_RET(%ebp), %ebx
+    call hex
+    call frame
+1:
     .irp field, F_EAX, F_ECX, F_EDX, F_EBX, F_ESI, F_EDI, F_EBP
     movl \field(%ebp), %eax
     call fold
@@ -258,6 +266,7 @@ name_vector: .asciz " vector="
 name_error: .asciz " error="
 name_cr2: .asciz " cr2="
 name_eip: .asciz " eip="
+name_mix: .asciz "  mix before "
 name_none: .asciz " no fault"
     .balign 4
 h_mask: .long 0xcd5
@@ -265,6 +274,7 @@ h_mask: .long 0xcd5
     .balign 4
 h_hash: .skip 4
 h_used: .skip 4
+h_verbose: .skip 4 // not 0: every mix prints what it folds
 h_resume: .skip 4
 h_fault_seen: .skip 4
 h_fault_vector: .skip 4

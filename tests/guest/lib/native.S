@@ -20,6 +20,9 @@
 
     .section .boot.text, "ax"
 _start:
+    movl (%esp), %eax // argc: any argument makes it verbose
+    decl %eax
+    movl %eax, h_verbose
     movl $SYS_sigaltstack, %eax
     movl $altstack, %ebx
     xorl %ecx, %ecx

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A guest machine for one engine and one set of its options, which runs cases as CPL 3 code under PAE paging
+// with the host's flat segments. Every exception leads to a HLT at CPL 0, which leaves the engine.
+#ifndef RING3_TESTS_ORACLE_RIG_H
+#define RING3_TESTS_ORACLE_RIG_H
+
+#include "case.h"
+#include "monitor/run/engine.h"
+#include "shadow-mmu/mmu.h"
+
+struct rig_mode {
+    const char *name;    // what --mode takes
+    const char *engine;
+    const char *options; // -bt
+};
+extern const struct rig_mode rig_modes[];
+extern const unsigned rig_mode_count;
+
+struct rig {
+    const struct rig_mode *mode;
+    const struct engine_ops *ops;
+    struct engine *engine;
+    struct vcpu *v;
+    struct mmu mmu;
+    struct phys phys;
+    struct bus bus;
+    struct log log;
+    u8 *image;       // in guest memory
+    bool has_zero;
+};
+
+// NULL, with a message printed, if the machine cannot be built. has_zero: map the page at 0.
+struct rig *rig_new(const struct rig_mode *mode, bool has_zero);
+void rig_free(struct rig *rig);
+
+// Runs the case, whose memory before is `before`. warm: the last run was of the same case; keep what the engine
+// has translated if memory allows it.
+void rig_run(struct rig *rig, const struct oracle_case *c, const u8 *before, struct oracle_result *r);
+// The time limit: called from a signal handler, makes rig_run end with VECTOR_TIMEOUT.
+void rig_stop(struct rig *rig);
+
+// Ones for the sysem page's addresses, where host and guest differ.
+#define RIG_SYSTEM 0xe7a30000u
+#define RIG_SYSTEM_PAGES 4u
+
+#endif
