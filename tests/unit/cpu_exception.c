@@ -97,7 +97,7 @@ END_TEST
 START_TEST(from_ring_3_through_a_gate)
 {
     rig_protected(r, 3);
-    rig_gate(r, RIG_IDT + 8 * 0x80, SEL_CODE0, RIG_HANDLERS + 8 * 0x80, AT_INT32_DPL3, 0);
+    rig_gate(r, RIG_IDT + 8 * 0x80, SEL_CODE0, RIG_HANDLER(0x80), AT_INT32_DPL3, 0);
     r->v->eflags |= FL_IF | FL_NT;
     rig_go(r, soft);
     ck_assert_uint_eq(peek(r, RIG_VECTOR) & 0xff, 0x80);
@@ -206,11 +206,11 @@ START_TEST(bad_inner_stack_is_ts)
 {
     rig_protected(r, 3);
     poke(r, RIG_TSS + 8, SEL_DATA3);
-    rig_gate(r, RIG_IDT + 8 * 0x80, SEL_CODE0, RIG_HANDLERS, AT_INT32_DPL3, 0);
+    rig_gate(r, RIG_IDT + 8 * 0x80, SEL_CODE0, RIG_HANDLER(0x80), AT_INT32_DPL3, 0);
     rig_gate(r, RIG_IDT + 8 * X_TS, SEL_TSS, 0, 0x85, 0); // a task gate, to be able to see it
     rig_desc(r, SEL_A, RIG_TSS2, 0x67, 0x89);
     rig_gate(r, RIG_IDT + 8 * X_TS, SEL_A, 0, 0x85, 0);
-    poke(r, RIG_TSS2 + 0x20, RIG_HANDLERS + 8 * X_TS);
+    poke(r, RIG_TSS2 + 0x20, RIG_HANDLER(X_TS));
     poke(r, RIG_TSS2 + 0x38, RIG_STACK0);
     for (unsigned i = 0; i < 6; i++)
         poke(r, RIG_TSS2 + 0x48 + 4 * i, i == 1 ? SEL_CODE0 : SEL_DATA0);

@@ -494,7 +494,7 @@ START_TEST(task_with_a_bad_stack)
     // The #TS is the new task's, whose stack can't take it: it needs a task of its own.
     rig_desc(r, SEL_B, RIG_TSS2 + 0x100, 0x67, 0x89);
     rig_gate(r, RIG_IDT + 8 * X_TS, SEL_B, 0, 0x85, 0);
-    poke(r, RIG_TSS2 + 0x120, RIG_HANDLERS + 8 * X_TS);
+    poke(r, RIG_TSS2 + 0x120, RIG_HANDLER(X_TS));
     poke(r, RIG_TSS2 + 0x138, RIG_STACK0);
     for (unsigned i = 0; i < 6; i++)
         poke(r, RIG_TSS2 + 0x148 + 4 * i, i == 1 ? SEL_CODE0 : SEL_DATA0);

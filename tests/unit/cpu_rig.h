@@ -20,6 +20,8 @@ enum {
     RIG_STACK3 = 0x38000,
 };
 
+#define RIG_HANDLER(n) (RIG_HANDLERS + 16 * (n))
+
 // Selectors: flat code and data of rings 0 and 3, then what tests put there.
 enum {
     SEL_CODE0 = 0x08, SEL_DATA0 = 0x10, SEL_CODE3 = 0x1b, SEL_DATA3 = 0x23, SEL_TSS = 0x28,
@@ -110,11 +112,11 @@ static inline void rig_init(struct rig *r)
     ck_assert(mmu_init(&r->mmu, v, &r->phys, &err));
     cpu_reset(v);
     for (unsigned n = 0; n < 256; n++) {
-        // mov byte [vector], n; hlt
-        u8 handler[8] = { 0xc6, 0x05, RIG_VECTOR & 0xff, RIG_VECTOR >> 8, 0, 0, n, 0xf4 };
+        // mov byte ss:[vector], n; hlt: whatever DS is, the stack is good
+        u8 handler[] = { 0x36, 0xc6, 0x05, RIG_VECTOR & 0xff, RIG_VECTOR >> 8, 0, 0, n, 0xf4 };
 
-        phys_write(&r->phys, RIG_HANDLERS + 8 * n, handler, sizeof(handler));
-        rig_gate(r, RIG_IDT + 8 * n, SEL_CODE0, RIG_HANDLERS + 8 * n, AT_INT32, 0);
+        phys_write(&r->phys, RIG_HANDLER(n), handler, sizeof(handler));
+        rig_gate(r, RIG_IDT + 8 * n, SEL_CODE0, RIG_HANDLER(n), AT_INT32, 0);
     }
     poke(r, RIG_VECTOR, 0xffffffff);
     rig_desc(r, SEL_CODE0, 0, 0xffffffff, AT_CODE0);
