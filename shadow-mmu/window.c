@@ -4,9 +4,16 @@
 #include "pte.h"
 #include "windows.h"
 
-// With more runs than this in one large page (or a quarter of the budget), only the one asked for is
-// mapped: a page full of scattered code pages would spend the budget on what nobody touches.
+// With more runs than this in one large page (or a quarter of the budget), only the one asked
+// for is mapped: a page full of scattered code pages would spend the budget on what nobody
+// touches.
 #define LARGE_RUNS_MAX 64
+
+// A page that was flushed and filled this often is taken for one that comes and goes; then this
+// many faults after a flush are answered without mapping it. A fill costs as much as three such
+// faults, so at the fourth it is mapped after all, and is no longer taken for one.
+#define CHURN_MAX 8
+#define CHURN_FAULTS 3
 
 // How a page can be mapped. 0: not at all.
 enum { MAP_READ = 1, MAP_WRITE = 2 };
@@ -164,6 +171,30 @@ static bool fill(struct windows *ws, struct window *w, gla_t gla, const struct w
     return fill_large(&f);
 }
 
+static bool comes_and_goes(struct windows *ws, const struct window *w, gla_t gla)
+{
+    u32 page = gla >> PAGE_SHIFT, where = w->id << 20 | page;
+    struct churn *c = churn_slot(ws, page);
+    bool flushed = c->flushed || c->epoch != w->epoch;
+
+    if (c->where != where) {
+        *c = (struct churn){ .where = where, .epoch = w->epoch };
+        return false;
+    }
+    c->flushed = false;
+    c->epoch = w->epoch;
+    if (flushed) {
+        c->answered = 0;
+        c->score += c->score < CHURN_MAX;
+    }
+    if (c->score < CHURN_MAX)
+        return false;
+    if (c->answered++ < CHURN_FAULTS)
+        return true;
+    c->score = 0;
+    return false;
+}
+
 enum window_fault window_fault(struct vcpu *v, gla_t gla, enum access access, u32 *pferr)
 {
     struct window *w = mmu_window(v);
@@ -186,6 +217,11 @@ enum window_fault window_fault(struct vcpu *v, gla_t gla, enum access access, u3
         return WINDOW_NOT_PLAIN;
     if (access == ACC_WRITE && p->flags & PHYS_CODE)
         return WINDOW_CODE_PAGE;
+    if (w && w->kind == WINDOW_SUPER && walked.page_size == PAGE_SIZE &&
+        comes_and_goes(ws, w, gla)) {
+        ws->stat.transient++;
+        return WINDOW_TRANSIENT;
+    }
     while (w && !fill(ws, w, gla, &walked, p, user))
         if (!windows_relieve(ws, w) && !windows_relieve(ws, NULL))
             return WINDOW_NOT_PLAIN;

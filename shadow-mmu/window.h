@@ -89,6 +89,7 @@ enum window_fault {
     WINDOW_GUEST_PF,        // the guest's #PF; CR2 is left to the caller
     WINDOW_CODE_PAGE,       // a write to a page with PHYS_CODE
     WINDOW_NOT_PLAIN,       // a device, ROM, or a page the host won't map: use the checked form
+    WINDOW_TRANSIENT,       // a page that comes and goes: not mapped, the checked form is cheaper
     WINDOW_USER_FROM_SUPER, // CPL < 3 on a user page, which the guest's tables allow: checked form
 };
 
@@ -97,6 +98,7 @@ enum window_fault {
     X(fills, "fills")                                                                        \
     X(fill_pages, "pages mapped by fills")                                                   \
     X(guest_faults, "faults that are the guest's")                                           \
+    X(transient, "faults on pages that come and go, not mapped")                             \
     X(created, "windows given to an address space")                                          \
     X(evicted, "windows taken from an address space")                                        \
     X(resets, "windows emptied at once")                                                     \

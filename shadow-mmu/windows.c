@@ -10,7 +10,8 @@
 
 #define GIB (1ull << 30)
 #define GUARD_BELOW (2 * GIB)
-// Emitted string instructions rely on it: an address in a window has the low 32 bits of its linear address.
+// Emitted string instructions rely on it: an address in a window has the low 32 bits of its
+// linear address.
 #define WINDOW_ALIGN (4 * GIB)
 #define STRIDE (44 * GIB) // a window and the guard above it, which the next one shares
 #define WINDOWS_DEFAULT 64
@@ -248,9 +249,9 @@ static bool is_super(const struct window *w, u32 mode)
     return w->kind == WINDOW_SUPER && w->mode == mode;
 }
 
-// The super window that suits the new CR3 best. Most kernels need but one, whose mappings are the same
-// under every CR3. If much of what it has is missing under this CR3, as with page-table isolation,
-// another one is kept for such CR3s.
+// The super window that suits the new CR3 best. Most kernels need but one, whose mappings are
+// the same under every CR3. If much of what it has is missing under this CR3, as with page-table
+// isolation, another one is kept for such CR3s.
 static struct window *choose_super(struct windows *ws, u32 mode)
 {
     struct window *best = ws->mmu->window[0], *fit = NULL, *other = NULL, *w;
@@ -380,11 +381,13 @@ void windows_invlpg(struct windows *ws, gla_t gla)
 {
     struct mmu *mmu = ws->mmu;
 
+    churn_slot(ws, gla >> PAGE_SHIFT)->flushed = true;
     if (mmu->window[0])
         window_check_page(ws, mmu->window[0], gla);
     if (mmu->window[1])
         window_check_page(ws, mmu->window[1], gla);
-    // In a super window that is not current it may be global, and then nothing else would drop it.
+    // In a super window that is not current it may be global, and then nothing else would drop
+    // it.
     if (ws->supers < 2)
         return;
     for (struct window *w = ws->window; w < ws->window + ws->count; w++)

@@ -15,6 +15,19 @@
 #define SUPERS_MAX 4
 #define SUPER_MEMORY 64 // entries of the CR3 -> super window memory
 
+#define CHURN_SLOTS 64
+
+// A supervisor page that was filled lately. Kernels have pages through which they look at other
+// memory for a moment (fixmap, kmap, text poking): a signal and two host mappings for one
+// access. See window.c.
+struct churn {
+    u32 where;   // window id << 20 | linear page number
+    u8 score;    // how often it was flushed and filled again
+    u8 answered; // faults since it was last flushed that were not filled
+    bool flushed;
+    u64 epoch;   // of the window, at its last fault
+};
+
 struct windows {
     struct mmu *mmu;
     struct phys *phys;
@@ -40,8 +53,14 @@ struct windows {
 
     struct rmap rmap;
     u64 touched[(1u << 20) / 512 / 64]; // bit per 2 MiB of the memfd: see window.c
+    struct churn churn[CHURN_SLOTS];
     struct window_stats stat;
 };
+
+static inline struct churn *churn_slot(struct windows *ws, u32 page)
+{
+    return &ws->churn[(page ^ page >> 6) % CHURN_SLOTS];
+}
 
 // ---- windows.c
 // Evicts windows, least recently used first, until `need` more host mappings fit; empties a

@@ -152,6 +152,7 @@ static u64 memory_fault(struct engine *e, struct block *b, const struct block_in
         return bt_deliver(e, cpu_deliver(v, EVENT_FAULT, X_PF, pferr));
     case WINDOW_CODE_PAGE:
         break;
+    case WINDOW_TRANSIENT:
     case WINDOW_NOT_PLAIN:
     case WINDOW_USER_FROM_SUPER:
         e->count.conversions++;

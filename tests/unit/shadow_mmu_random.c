@@ -157,6 +157,8 @@ static void check_access(struct world *w)
         ck_assert_uint_eq(value, before.gpa & PAGE_MASK);
     else if (found == WINDOW_USER_FROM_SUPER)
         ck_assert(!user && before.user);
+    else if (found == WINDOW_TRANSIENT)
+        ck_assert(!user);
     else
         ck_assert(found == WINDOW_CODE_PAGE && phys_page(&g->phys, before.gpa)->flags & PHYS_CODE);
     if (!allowed)

@@ -475,6 +475,43 @@ START_TEST(write_protect)
 }
 END_TEST
 
+// A page through which the kernel looks at other memory is soon not worth mapping; one that is used
+// a lot each time is, and so is every page that stays.
+START_TEST(transient)
+{
+    struct guest *g = paged(CR4_PGE, NULL);
+    struct vcpu *v = g->v;
+    const struct window_stats *stat = windows_stats(&g->mmu);
+    u32 value, pferr;
+    u64 fills;
+
+    for (u32 i = 0; i < 100; i++) {
+        guest_map(g, v->cr3, 0xffa00000, (0x400000 + (i << 12)) | RWAD);
+        mmu_invlpg(v, 0xffa00000);
+        if (access_word(g, 0xffa00008, false, &value, &pferr) == WINDOW_FILLED)
+            ck_assert_uint_eq(value, 0x400000 + (i << 12));
+    }
+    ck_assert_uint_le(stat->fills, 10);
+    ck_assert_uint_ge(stat->transient, 90);
+    fills = stat->fills;
+    for (u32 i = 0; i < 100; i++) {
+        guest_map(g, v->cr3, 0xffb00000, (0x400000 + (i << 12)) | RWAD);
+        mmu_invlpg(v, 0xffb00000);
+        for (int k = 0; k < 10; k++)
+            access_word(g, 0xffb00008 + 4 * k, false, &value, &pferr);
+        ck_assert(mapped(g, 0xffb00000, true));
+    }
+    ck_assert_uint_eq(stat->fills, fills + 100);
+    fills = stat->fills;
+    for (u32 i = 0; i < 100; i++) {
+        guest_map(g, v->cr3, 0xff000000 + (i << 12), (0x400000 + (i << 13)) | RWAD);
+        ck_assert_uint_eq(page_at(g, 0xff000000 + (i << 12)), 0x400000 + (i << 13));
+    }
+    ck_assert_uint_eq(stat->fills, fills + 100);
+    guest_free(g);
+}
+END_TEST
+
 // Scattered pages, a limit of a few hundred host mappings, and several spaces that all want
 // more.
 static void budget(unsigned maps)
@@ -523,5 +560,4 @@ END_TEST
 
 GUEST_TESTS("shadow-mmu: windows", identity, permissions_32, permissions_pae, staleness,
             directory, large_4m, large_2m, code, spaces, generations, isolation, write_protect,
-            budget_300,
-            budget_20)
+            transient, budget_300, budget_20)
