@@ -90,19 +90,27 @@ static void update_irq(struct ns16550 *u)
     irq_set(&u->irq, (u->mcr & MCR_OUT2) && pending(u) != IIR_NONE);
 }
 
+// A byte came or went. The timer stays where it is and looks here when it fires: arming it anew for
+// each byte would cost more than the byte.
 static void restart_silence(struct ns16550 *u)
 {
-    bool wanted = fifos(u) && u->count && !u->timeout;
-
-    timer_arm(u->timers, &u->silence,
-              wanted ? timers_now(u->timers) + 4 * char_ns(u) : TIMER_NEVER);
+    u->active = timers_now(u->timers);
+    if (fifos(u) && u->count && !u->timeout && !u->silence.armed)
+        timer_arm(u->timers, &u->silence, u->active + 4 * char_ns(u));
 }
 
 static void silence_fired(void *opaque)
 {
     struct ns16550 *u = opaque;
+    u64 due = u->active + 4 * char_ns(u);
 
-    u->timeout = u->count != 0;
+    if (!fifos(u) || !u->count || u->timeout)
+        return;
+    if (due > timers_now(u->timers)) {
+        timer_arm(u->timers, &u->silence, due);
+        return;
+    }
+    u->timeout = true;
     update_irq(u);
 }
 
@@ -253,6 +261,13 @@ static void write_fcr(struct ns16550 *u, u8 value)
     }
 }
 
+static void set_divisor(struct ns16550 *u, u16 divisor)
+{
+    u->divisor = divisor;
+    if (u->silence.armed) // character times have changed: look again
+        timer_arm(u->timers, &u->silence, timers_now(u->timers));
+}
+
 static void write_ier(struct ns16550 *u, u8 value)
 {
     // Enabling it with the holding register empty asks at once, whatever was read from IIR before.
@@ -289,7 +304,7 @@ static void ns16550_write(void *dev, u32 addr, u64 value, unsigned size)
     switch (addr) {
     case RBR:
         if (dlab) {
-            u->divisor = (u->divisor & 0xff00) | value;
+            set_divisor(u, (u->divisor & 0xff00) | value);
         } else {
             u->thre = false;
             transmit(u, value);
@@ -297,7 +312,7 @@ static void ns16550_write(void *dev, u32 addr, u64 value, unsigned size)
         break;
     case IER:
         if (dlab)
-            u->divisor = (u->divisor & 0x00ff) | value << 8;
+            set_divisor(u, (u->divisor & 0x00ff) | value << 8);
         else
             write_ier(u, value);
         break;

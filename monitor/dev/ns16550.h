@@ -32,7 +32,8 @@ struct ns16550 {
     unsigned head, count;
     bool full;              // it was full and is not empty yet: nothing more till then
 
-    struct timer silence;   // no byte came or went for four character times
+    struct timer silence;   // looks whether no byte came or went for four character times
+    u64 active;             // ns: when the last one did
     struct timer pause;     // until then nothing is taken from the host
     u64 filled;             // ns: when the FIFO was last filled from empty
     u64 received, sent;

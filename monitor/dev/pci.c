@@ -18,6 +18,9 @@ void pci_func_init(struct pci_func *f, const char *name, u8 devfn, u16 vendor, u
     pci_put16(f->power_on, PCI_VENDOR, vendor);
     pci_put16(f->power_on, PCI_DEVICE, device);
     pci_put32(f->power_on, PCI_REVISION, class << 8 | revision);
+    // The board's identity, by which firmware for virtual 440FX boards knows it.
+    pci_put16(f->power_on, PCI_SUBSYSTEM_VENDOR, 0x1af4);
+    pci_put16(f->power_on, PCI_SUBSYSTEM, 0x1100);
     pci_func_writable(f, PCI_LINE, 1, 0xff);
 }
 

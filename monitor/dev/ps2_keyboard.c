@@ -64,6 +64,7 @@ static void argument(struct ps2_keyboard *k, u8 byte)
         reply(k, RESEND);
     } else {
         // Key types of set 3, for single keys: FBh-FDh take key after key, until the next command.
+        // They change nothing here: every key repeats and says when it is released.
         reply(k, ACK);
         k->command = command;
     }

@@ -228,7 +228,14 @@ START_TEST(character_timeout)
     ck_assert(!irq);
     pass(NS_PER_S); // nothing in it: no time-out
     ck_assert(!irq);
-    give("e");
+    give("ef"); // at 9600 baud; then they are faster, and so is the time-out
+    out(LCR, 0x83);
+    out(RBR, 1);
+    out(LCR, 0x03);
+    pass(0);
+    pass(4 * CHAR_NS / 12 + 1000);
+    ck_assert(irq);
+    in(RBR);
     out(FCR, 0x83); // cleared: nor then
     pass(NS_PER_S);
     ck_assert(!irq);
