@@ -7,8 +7,8 @@
 
 enum { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP };
 
-// One function an operation and size: the host's instruction on host registers. The carry goes in for all;
-// only ADC and SBB look at it.
+// One function an operation and size: the host's instruction on host registers. The carry goes
+// in for all; only ADC and SBB look at it.
 #define ALU(name, mnemonic, suffix, type)                                                    \
     static inline type alu_##name##suffix(u32 *eflags, type a, type b)                       \
     {                                                                                        \

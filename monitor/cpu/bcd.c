@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The decimal adjustments (SDM volume 2), which 64-bit code lacks. The flags that the manual leaves undefined are what
-// AMD's processors make of them: those of the addition or subtraction of the correction.
+// The decimal adjustments (SDM volume 2), which 64-bit code lacks. The flags that the manual
+// leaves undefined are what AMD's processors make of them: those of the addition or subtraction
+// of the correction.
 #include "exec.h"
 #include "local.h"
 #include "mem.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The CPU in C: reset, the interpreter, exceptions and interrupts, segments, sensitive instructions.
-// Both engines use it; it is the reference.
+// The CPU in C: reset, the interpreter, exceptions and interrupts, segments, sensitive
+// instructions. Both engines use it; it is the reference.
 #ifndef RING3_MONITOR_CPU_CPU_H
 #define RING3_MONITOR_CPU_CPU_H
 
@@ -23,19 +23,23 @@ enum cpu_exit {
 };
 
 // ---- interp.c
-// Interprets up to `budget` instructions, delivering exceptions as they arise and, at instruction boundaries, pending
-// interrupts (EV_INTR with IF and no shadow, EV_NMI) and single-step/breakpoint traps. Returns early when v->event has a
-// bit other than EV_INTR/EV_NMI, on HLT, and on shutdown.
+// Interprets up to `budget` instructions, delivering exceptions as they arise and, at
+// instruction boundaries, pending interrupts (EV_INTR with IF and no shadow, EV_NMI) and
+// single-step/breakpoint traps. Returns early when v->event has a bit other than
+// EV_INTR/EV_NMI, on HLT, and on shutdown.
 enum cpu_exit interp_run(struct vcpu *v, u64 budget);
-// Frees the decode cache that interp_run keeps in v->engine, which must have been zeroed before the first run.
+// Frees the decode cache that interp_run keeps in v->engine, which must have been zeroed before
+// the first run.
 void interp_release(struct vcpu *v);
 
-// Executes exactly one instruction at CS:EIP, faults delivered, traps (TF, DR) included; no interrupts are
-// accepted. What the translator calls for instructions it leaves to the emulator.
+// Executes exactly one instruction at CS:EIP, faults delivered, traps (TF, DR) included; no
+// interrupts are accepted. What the translator calls for instructions it leaves to the
+// emulator.
 enum cpu_exit interp_step(struct vcpu *v);
 
-// Executes one already decoded instruction whose first byte is at v->eip. v->catcher must be set; a fault
-// jumps there with v as it was before the instruction (but for memory and CR2). On return eip is advanced.
+// Executes one already decoded instruction whose first byte is at v->eip. v->catcher must be
+// set; a fault jumps there with v as it was before the instruction (but for memory and CR2). On
+// return eip is advanced.
 void interp_insn(struct vcpu *v, const struct insn *insn);
 
 // ---- exception.c
@@ -45,9 +49,10 @@ enum event_kind {
     EVENT_SOFT,      // INT n
     EVENT_INTR,      // external interrupt or NMI
 };
-// Delivers an event through the IVT, IDT or a task gate, from any mode, at the current eip (which is what
-// gets pushed). Faults in delivery are handled by the rules of SDM table 6-5: contributory, double, and shutdown,
-// which returns CPU_TRIPLE_FAULT. Sets v->cpl, eip, flags. Counts, and traces under -d int.
+// Delivers an event through the IVT, IDT or a task gate, from any mode, at the current eip
+// (which is what gets pushed). Faults in delivery are handled by the rules of SDM table 6-5:
+// contributory, double, and shutdown, which returns CPU_TRIPLE_FAULT. Sets v->cpl, eip, flags.
+// Counts, and traces under -d int.
 enum cpu_exit cpu_deliver(struct vcpu *v, enum event_kind kind, u8 vector, u32 error);
 // Accepts a pending NMI or interrupt now if the architecture allows it. True if one was delivered.
 bool cpu_interrupt(struct vcpu *v, enum cpu_exit *exit);
@@ -55,7 +60,8 @@ bool cpu_interrupt(struct vcpu *v, enum cpu_exit *exit);
 bool cpu_interruptible(const struct vcpu *v);
 
 // ---- segment.c
-// Offset to linear with the segment's checks for [offset, offset+size); raises #GP(0)/#SS(0). (SDM 5.3)
+// Offset to linear with the segment's checks for [offset, offset+size); raises #GP(0)/#SS(0).
+// (SDM 5.3)
 gla_t seg_check(struct vcpu *v, unsigned seg, u32 offset, u32 size, enum access access);
 // Loads a data or stack segment register, all checks for the current mode (SDM 5.4 and MOV's page).
 void seg_load(struct vcpu *v, unsigned seg, u16 sel);

@@ -24,8 +24,8 @@ static bool bp_enabled(const struct vcpu *v, unsigned i)
     return v->dr[7] >> 2 * i & 3;
 }
 
-// The DR6 bits of breakpoints of the kinds in `kinds` that overlap [addr, addr+size): all of them once
-// an enabled one does, as processors report also those that are not enabled.
+// The DR6 bits of breakpoints of the kinds in `kinds` that overlap [addr, addr+size): all of
+// them once an enabled one does, as processors report also those that are not enabled.
 static u32 matches(const struct vcpu *v, u32 addr, u32 size, u32 kinds)
 {
     u32 hit = 0;

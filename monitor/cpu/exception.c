@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Delivery of exceptions and interrupts: real mode, protected mode through gates, from virtual-8086 mode, by
-// task gates; and what becomes of faults in between (SDM volume 3A, chapter 6).
+// Delivery of exceptions and interrupts: real mode, protected mode through gates, from
+// virtual-8086 mode, by task gates; and what becomes of faults in between (SDM volume 3A,
+// chapter 6).
 #include "local.h"
 #include "mem.h"
 
@@ -153,7 +154,8 @@ void event_enter(struct vcpu *v, enum event_kind kind, u8 vector, u32 error, u32
     struct event e = { kind, vector, error, false, eip, v->eflags };
 
     e.has_error = kind == EVENT_FAULT && vector < 32 && BIT(vector) & X_HAS_ERROR;
-    // A fault resumes its instruction without its instruction breakpoint; the breakpoint itself doesn't.
+    // A fault resumes its instruction without its instruction breakpoint; the breakpoint itself
+    // doesn't.
     if (kind == EVENT_FAULT && vector != X_DB)
         e.flags |= FL_RF;
     if (log_on(v->log, LOG_INT))

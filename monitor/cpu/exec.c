@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The opcode maps: which handler executes what (SDM volume 2D, appendix A). An empty slot is undefined.
+// The opcode maps: which handler executes what (SDM volume 2D, appendix A). An empty slot is
+// undefined.
 #include "exec.h"
 #include "local.h"
 

@@ -2,9 +2,11 @@
 // What the interpreter's instruction files share: the shape of a handler, and every handler's name.
 //
 // Invariants
-//  1. While a handler runs, v->eip is the first byte of its instruction, so that a fault needs no clean-up.
-//  2. A handler changes registers and flags only after everything that can fault has been done. Repeated string
-//     instructions do so per iteration; a task switch faults in the new task, as the architecture has it.
+//  1. While a handler runs, v->eip is the first byte of its instruction, so that a fault needs
+//     no clean-up.
+//  2. A handler changes registers and flags only after everything that can fault has been done.
+//     Repeated string instructions do so per iteration; a task switch faults in the new task,
+//     as the architecture has it.
 //  3. Only handlers that return DONE_NEXT leave advancing eip to their caller.
 #ifndef RING3_MONITOR_CPU_EXEC_H
 #define RING3_MONITOR_CPU_EXEC_H

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Far JMP and CALL: direct, through call gates, and to tasks (SDM volume 3A, 5.8), and the stack frames that they,
-// interrupts and exceptions build.
+// Far JMP and CALL: direct, through call gates, and to tasks (SDM volume 3A, 5.8), and the
+// stack frames that they, interrupts and exceptions build.
 #include "exec.h"
 #include "local.h"
 #include "mem.h"
@@ -116,7 +116,8 @@ static void far_real(struct vcpu *v, const struct far *t)
     v->eip = t->offset;
 }
 
-// To a code segment of the same privilege: d has been read; sel's RPL counts unless it came from a gate.
+// To a code segment of the same privilege: d has been read; sel's RPL counts unless it came
+// from a gate.
 static void far_same(struct vcpu *v, const struct far *t, u16 sel, u32 offset, struct desc *d)
 {
     struct frame f;

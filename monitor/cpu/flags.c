@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Who may change which of EFLAGS: POPF, IRET, CLI, STI, with the virtual interrupt flag of VME and PVI (SDM 3B
-// chapter 21.3 and volume 3A 2.3).
+// Who may change which of EFLAGS: POPF, IRET, CLI, STI, with the virtual interrupt flag of VME
+// and PVI (SDM 3B chapter 21.3 and volume 3A 2.3).
 #include "exec.h"
 #include "local.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The arithmetic flags as the host's own instructions produce and take them: LAHF and SETO pack them into AX,
-// which costs less than computing them, and makes the undefined ones what translated code sees.
+// The arithmetic flags as the host's own instructions produce and take them: LAHF and SETO pack
+// them into AX, which costs less than computing them, and makes the undefined ones what
+// translated code sees.
 //
 //   AX:  15 SF | 14 ZF | 12 AF | 10 PF | 9 set | 8 CF | 0 OF
 #ifndef RING3_MONITOR_CPU_HOSTFLAGS_H

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The interpreter's loop.
 //
-// A decoded-instruction cache saves decoding, and needs no invalidation: an entry says which bytes it was decoded from, and
-// is used only if memory still has them. It is indexed by linear address, but what it says depends on the bytes alone, so
-// that neither paging nor self-modifying code can make it wrong. The fetch itself goes through the software TLB.
+// A decoded-instruction cache saves decoding, and needs no invalidation: an entry says which
+// bytes it was decoded from, and is used only if memory still has them. It is indexed by linear
+// address, but what it says depends on the bytes alone, so that neither paging nor
+// self-modifying code can make it wrong. The fetch itself goes through the software TLB.
 //
-// The loop has two gears. With nothing to watch for (no event, no shadow, TF, RF or breakpoints) an instruction is fetched and
-// executed; otherwise step() does all that belongs to an instruction boundary, in the order of SDM table 6-2.
+// The loop has two gears. With nothing to watch for (no event, no shadow, TF, RF or
+// breakpoints) an instruction is fetched and executed; otherwise step() does all that belongs
+// to an instruction boundary, in the order of SDM table 6-2.
 #include "exec.h"
 #include "local.h"
 #include "mem.h"
@@ -49,8 +51,8 @@ static inline bool code32(const struct vcpu *v)
 }
 
 // ---- Fetch
-// Fetches and decodes at CS:EIP, byte by byte as far as the instruction needs: beyond the segment's limit #GP, on a page
-// that faults #PF, whichever comes first; over 15 bytes #GP.
+// Fetches and decodes at CS:EIP, byte by byte as far as the instruction needs: beyond the
+// segment's limit #GP, on a page that faults #PF, whichever comes first; over 15 bytes #GP.
 static void fetch(struct vcpu *v, struct insn *insn)
 {
     const struct seg *cs = &v->seg[S_CS];
@@ -75,7 +77,8 @@ static void fetch(struct vcpu *v, struct insn *insn)
     }
 }
 
-// The host address of code at gla, good for 16 bytes; NULL if that takes more than the software TLB.
+// The host address of code at gla, good for 16 bytes; NULL if that takes more than the software
+// TLB.
 static inline __attribute__((always_inline)) const u8 *code_host(struct vcpu *v, gla_t gla)
 {
     const struct tlb_entry *e = mem_tlb(v, gla);
@@ -176,7 +179,8 @@ static enum cpu_exit deliver_traps(struct vcpu *v)
     return cpu_deliver(v, EVENT_TRAP, X_DB, 0);
 }
 
-// One instruction and what belongs to its boundaries, but for interrupts. A fault goes to the catcher.
+// One instruction and what belongs to its boundaries, but for interrupts. A fault goes to the
+// catcher.
 static void step(struct vcpu *v, struct decoded *cache, struct decoded *scratch)
 {
     u32 tf = v->eflags & FL_TF;

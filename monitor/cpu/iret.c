@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Far RET and IRET: to the same and outer rings, to virtual-8086 mode, and to the nested task; INT n and its kin.
+// Far RET and IRET: to the same and outer rings, to virtual-8086 mode, and to the nested task;
+// INT n and its kin.
 #include "exec.h"
 #include "local.h"
 #include "mem.h"
 
 #define NMI_DONE(v) ((v)->nmi_blocked = false)
 
-// Pops CS:EIP (and the flags of IRET) and checks CS for a return; what does not raise can be committed.
+// Pops CS:EIP (and the flags of IRET) and checks CS for a return; what does not raise can be
+// committed.
 struct ret {
     unsigned size;
     u32 sp;      // after what was popped so far
@@ -188,7 +190,8 @@ enum done op_iret(struct vcpu *v, const struct insn *insn)
 }
 
 // ---- Software interrupts
-// In V86 mode with VME a clear bit in the TSS's redirection map sends INT n to the 8086 program's own vector.
+// In V86 mode with VME a clear bit in the TSS's redirection map sends INT n to the 8086
+// program's own vector.
 static bool redirected(struct vcpu *v, u8 vector)
 {
     u32 map, at;

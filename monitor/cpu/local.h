@@ -5,8 +5,8 @@
 
 #include "cpu.h"
 
-// DR4 and DR5 are aliases and store nothing: v->dr[4] collects what a #DB trap after the current instruction
-// will report in DR6 (breakpoints hit, BS, BT).
+// DR4 and DR5 are aliases and store nothing: v->dr[4] collects what a #DB trap after the
+// current instruction will report in DR6 (breakpoints hit, BS, BT).
 #define DB_PENDING(v) ((v)->dr[4])
 enum { DR6_BD = BIT(13), DR6_BS = BIT(14), DR6_BT = BIT(15) };
 enum { DR7_GD = BIT(13) };
@@ -137,7 +137,8 @@ void desc_accessed(struct vcpu *v, struct desc *d);
 // Whether s allows the access (limit and type), without raising.
 bool seg_allows(const struct vcpu *v, const struct seg *s, u32 offset, u32 size,
                 enum access access);
-// Checks a stack segment for CPL `cpl`, raising `vector` (#TS or #GP) with its selector, #SS if not present.
+// Checks a stack segment for CPL `cpl`, raising `vector` (#TS or #GP) with its selector, #SS if
+// not present.
 void ss_check(struct vcpu *v, u16 sel, unsigned cpl, u8 vector, struct desc *d);
 // Loads LDTR; faults are `vector` with the selector, or #NP (LLDT) where vector is #GP.
 void ldt_load(struct vcpu *v, u16 sel, u8 vector);
@@ -176,11 +177,12 @@ void cs_commit(struct vcpu *v, u16 sel, const struct desc *d, unsigned cpl);
 
 // ---- task.c
 enum task_cause { TASK_JMP, TASK_CALL, TASK_IRET, TASK_EVENT };
-// Switches to the task whose available (busy for TASK_IRET) TSS has passed the caller's privilege checks. eip is
-// what the old task will resume at, flags its saved EFLAGS.
+// Switches to the task whose available (busy for TASK_IRET) TSS has passed the caller's
+// privilege checks. eip is what the old task will resume at, flags its saved EFLAGS.
 void task_switch(struct vcpu *v, enum task_cause cause, u16 sel, struct desc *tss, u32 eip,
                  u32 flags);
-// Checks a task gate's or IRET's TSS selector and reads its descriptor: #GP(sel) (or #TS for IRET), #NP.
+// Checks a task gate's or IRET's TSS selector and reads its descriptor: #GP(sel) (or #TS for
+// IRET), #NP.
 void task_gate_tss(struct vcpu *v, u16 sel, struct desc *tss);
 // Pushes an error code on the new task's stack.
 void task_push_error(struct vcpu *v, u32 error);

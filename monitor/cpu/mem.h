@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Memory as instructions see it: segment and offset, or linear, by the current privilege. The common
-// case, a hit in the software TLB, is inline; everything else is a call.
+// Memory as instructions see it: segment and offset, or linear, by the current privilege. The
+// common case, a hit in the software TLB, is inline; everything else is a call.
 #ifndef RING3_MONITOR_CPU_MEM_H
 #define RING3_MONITOR_CPU_MEM_H
 
@@ -13,8 +13,8 @@ static inline bool mem_user(const struct vcpu *v)
     return v->cpl == 3;
 }
 
-// True if accesses must be looked at one by one: breakpoints are enabled, or alignment checks may be (CR0.AM and
-// EFLAGS.AC are the same bit).
+// True if accesses must be looked at one by one: breakpoints are enabled, or alignment checks
+// may be (CR0.AM and EFLAGS.AC are the same bit).
 static inline bool mem_watched(const struct vcpu *v)
 {
     return (v->dr[7] & 0xff) | (v->cr0 & v->eflags & FL_AC);

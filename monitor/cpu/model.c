@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The CPU models.
 //
-// pentium3 has the Pentium III's features and, beside them, NX. Its signature is that of a later in-order core of
-// family 6 (model 1Ch): Linux 4.15 and later decide by vendor, family and model whether a CPU leaks through speculation, and
-// turn page-table isolation and retpolines on unless they know better. Under translation CPL 3 has no mapping of
-// supervisor pages at all, so isolating them again buys nothing, and costs a TLB flush a system call. In-order cores are on
-// Linux's list of those that do not speculate; nothing else about the model is looked at when the feature bits are absent.
+// pentium3 has the Pentium III's features and, beside them, NX. Its signature is that of a
+// later in-order core of family 6 (model 1Ch): Linux 4.15 and later decide by vendor, family
+// and model whether a CPU leaks through speculation, and turn page-table isolation and
+// retpolines on unless they know better. Under translation CPL 3 has no mapping of supervisor
+// pages at all, so isolating them again buys nothing, and costs a TLB flush a system call.
+// In-order cores are on Linux's list of those that do not speculate; nothing else about the
+// model is looked at when the feature bits are absent.
 #include "model.h"
 
 #include <cpuid.h>

@@ -33,7 +33,8 @@ struct cpu_model {
     u32 cr4_mask;       // bits that may be set
 };
 
-// By name ("pentium3", "pentium", "486", "max"), or NULL. `max` is filled from the host's CPUID on first use.
+// By name ("pentium3", "pentium", "486", "max"), or NULL. `max` is filled from the host's CPUID
+// on first use.
 const struct cpu_model *cpu_model_find(const char *name);
 // The i-th model, or NULL past the end: for -cpu help.
 const struct cpu_model *cpu_model_at(unsigned i);

@@ -92,7 +92,8 @@ enum done op_mov_ov_ax(struct vcpu *v, const struct insn *insn)
     return DONE_NEXT;
 }
 
-// A selector to memory is 16 bits whatever the operand size; to a 32-bit register it is zero-extended.
+// A selector to memory is 16 bits whatever the operand size; to a 32-bit register it is
+// zero-extended.
 enum done op_mov_ev_sw(struct vcpu *v, const struct insn *insn)
 {
     if (insn->reg >= S_COUNT)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Model-specific registers (SDM volume 4) and CPUID (volume 2). A register exists if the model's CPUID says so; any
-// other is #GP(0), with a line under -d guest_errors.
+// Model-specific registers (SDM volume 4) and CPUID (volume 2). A register exists if the
+// model's CPUID says so; any other is #GP(0), with a line under -d guest_errors.
 #include "local.h"
 
 #include <string.h>

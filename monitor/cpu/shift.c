@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Shifts and rotates, on the host's own: it masks counts as the guest's would, leaves flags alone for a count of 0,
-// and gives the undefined flags as translated code sees them.
+// Shifts and rotates, on the host's own: it masks counts as the guest's would, leaves flags
+// alone for a count of 0, and gives the undefined flags as translated code sees them.
 #include "exec.h"
 #include "hostflags.h"
 #include "mem.h"

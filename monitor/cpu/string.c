@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// MOVS CMPS STOS LODS SCAS, alone and repeated. Registers are up to date after every iteration, so a
-// fault or an interrupt leaves the instruction to be taken up again. Plain memory is moved a page at a time.
+// MOVS CMPS STOS LODS SCAS, alone and repeated. Registers are up to date after every iteration,
+// so a fault or an interrupt leaves the instruction to be taken up again. Plain memory is moved
+// a page at a time.
 #include "exec.h"
 #include "local.h"
 #include "mem.h"
@@ -71,7 +72,8 @@ static inline enum done string_run(struct vcpu *v, const struct insn *insn, iter
     return DONE_NEXT;
 }
 
-// How many elements from offset on lie within the segment, the page of gla and the address size's wrap.
+// How many elements from offset on lie within the segment, the page of gla and the address
+// size's wrap.
 static u32 bulk_span(const struct vcpu *v, const struct insn *insn, unsigned seg, u32 offset,
                      enum access access)
 {
@@ -184,7 +186,8 @@ static void compare(struct vcpu *v, u32 a, u32 b, unsigned size)
     unsigned shift = 32 - 8 * size;
     u32 r, fl = 0;
 
-    // Compared in the top bytes, so that one subtraction serves all sizes; AF and PF are the low byte's.
+    // Compared in the top bytes, so that one subtraction serves all sizes; AF and PF are the
+    // low byte's.
     if (__builtin_sub_overflow(a << shift, b << shift, &r))
         fl |= FL_CF;
     if (((a ^ b) & (a ^ (a - b))) << shift >> 31)

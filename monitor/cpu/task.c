@@ -112,7 +112,8 @@ static void load_data(struct vcpu *v, unsigned seg, u16 sel)
     desc_to_seg(&d, sel, &v->seg[seg]);
 }
 
-// Visible state first, everything invalid behind it; then each selector is validated in the new task.
+// Visible state first, everything invalid behind it; then each selector is validated in the new
+// task.
 static void load_new(struct vcpu *v, const struct task *t, bool tss32)
 {
     static const u8 data_segs[] = { S_DS, S_ES, S_FS, S_GS };

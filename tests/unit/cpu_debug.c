@@ -30,7 +30,7 @@ SNIPPET(loop_back, "mov $2, %ecx\n 1: nop\n loop 1b\n hlt");
 SNIPPET(movs, "mov $8, %ecx\n mov $0x20000, %esi\n mov $0x20100, %edi\n rep movsb\n hlt");
 SNIPPET(store_mov_ss, "mov %ss, 0x20004\n mov 0x20004, %ss\n nop\n nop\n hlt");
 SNIPPET(dr_access, "mov %dr0, %eax\n hlt");
-SNIPPET(icebp, "nop\n int1\n hlt");
+SNIPPET(icebp, "nop\n .byte 0xf1\n hlt");
 SNIPPET(dr4, "mov %dr4, %eax\n hlt");
 
 START_TEST(single_step_after_the_next_instruction)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Exceptions, interrupts, and what they push: frames, error codes, double and triple faults, gates and rings.
+// Exceptions, interrupts, and what they push: frames, error codes, double and triple faults,
+// gates and rings.
 #include "cpu_rig.h"
 
 static struct rig rig, *r = &rig;
@@ -330,7 +331,8 @@ START_TEST(contributory_then_page_fault_is_not)
     phys_write(&r->phys, 0x30f98, phys_host(&r->phys, RIG_IDT), 0x68);
     poke(r, 0x101000 + 4 * 0x31, 0);
     rig_load(r, RIG_CODE, gp_sel);
-    // #PF's gate (vector 14) is on the missing page too: #GP, #PF, then #PF in #PF is #DF, whose gate is there.
+    // #PF's gate (vector 14) is on the missing page too: #GP, #PF, then #PF in #PF is #DF,
+    // whose gate is there.
     ck_assert_int_eq(rig_run(r), CPU_HALTED);
     ck_vector(r, X_DF);
     ck_assert_uint_eq(r->v->cr2, 0x31000 + 8);

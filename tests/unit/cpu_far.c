@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Segments and far transfers: checks and error codes, call gates, returns, IRET's forms, tasks, V86 mode, SYSENTER.
+// Segments and far transfers: checks and error codes, call gates, returns, IRET's forms, tasks,
+// V86 mode, SYSENTER.
 #include "cpu_rig.h"
 
 static struct rig rig, *r = &rig;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// User-mode integer instructions, at random, on the host CPU itself (in compatibility mode) and in the interpreter:
-// registers, all flags, memory and exceptions must agree. CPU_NATIVE_CASES and CPU_NATIVE_SEED override how many, and which.
+// User-mode integer instructions, at random, on the host CPU itself (in compatibility mode) and
+// in the interpreter: registers, all flags, memory and exceptions must agree. CPU_NATIVE_CASES
+// and CPU_NATIVE_SEED override how many, and which.
 #define _GNU_SOURCE
 #include "monitor/cpu/cpu.h"
 
@@ -80,7 +81,8 @@ static bool host_init(void)
     sigaltstack(&ss, NULL);
     for (unsigned i = 0; i < ARRAY_LEN(signals); i++)
         sigaction(signals[i], &sa, NULL);
-    // push rbx rbp r12-r15; mov [saved],rsp; mov eax,2B; mov ds,eax; mov es,eax; push 23; push body; retfq
+    // push rbx rbp r12-r15; mov [saved],rsp; mov eax,2B; mov ds,eax; mov es,eax; push 23; push
+    // body; retfq
     p = put(p, entry, sizeof(entry));
     p = put(p, "\x48\x89\x24\x25", 4);
     p = put(p, &(u32){ CODE + SAVED_RSP }, 4);
@@ -214,7 +216,8 @@ static u32 rnd_value(void)
 
 #define FL_TESTED (FL_ARITH | FL_DF)
 
-// What may be tried: integer instructions that stay here and touch nothing but registers and memory.
+// What may be tried: integer instructions that stay here and touch nothing but registers and
+// memory.
 static bool suitable(const struct insn *insn)
 {
     if (insn->attr & (INSN_UD | INSN_X87 | INSN_MMX | INSN_SSE) || insn->flow != FLOW_NONE ||
@@ -241,7 +244,8 @@ static bool suitable(const struct insn *insn)
     return insn->op >> 8 < 2 || insn->op >= OP0F38(0xf0);
 }
 
-// Points the memory operand, the string registers and the stack into the data area; false if that can't be.
+// Points the memory operand, the string registers and the stack into the data area; false if
+// that can't be.
 static bool place(const struct insn *insn, struct state *s)
 {
     u32 target = DATA + 0x400 + rnd() % 0x1c00, ea = insn->disp;

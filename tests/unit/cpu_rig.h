@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A bare machine for the tests of the CPU's system side: 4 MiB, a GDT, an IDT whose handlers record their vector and halt,
-// one TSS. Snippets are written in assembly beside the test and run by interp_run until HLT.
+// A bare machine for the tests of the CPU's system side: 4 MiB, a GDT, an IDT whose handlers
+// record their vector and halt, one TSS. Snippets are written in assembly beside the test and
+// run by interp_run until HLT.
 //
 //   0500  vector that was taken last     1000  GDT    1800  IDT    2000  TSS (32-bit)  3000  more TSSs
 //   4000  the handlers                   10000 code   20000 data   30000 stack, ring 0  38000 stack, ring 3
