@@ -19,6 +19,7 @@ enum {
     MODE_NO_SSE = BIT(4),   // CR4.OSFXSR clear
     MODE_DF = BIT(5),       // EFLAGS.DF set
     MODE_TSC = BIT(6),      // RDTSC does not fault
+    MODE_CHECKED = BIT(7),  // all accesses in the checked form: the address space is young (engine_bt.h)
 };
 
 // What is known of one guest instruction, from the faults it took: kept per code page by the engine.
@@ -32,6 +33,7 @@ enum {
 #define BT_OPTION_LIST(X)                                                                    \
     X(chain, true, "patch direct branches to their targets")                                 \
     X(direct, true, "access memory through the window (off: always the software TLB)")       \
+    X(young, true, "run new address spaces in the checked form until a timer interrupt meets them") \
     X(returns, true, "guest calls and returns are host calls and returns")                   \
     X(esp, true, "merge adjustments of ESP within a block")                                  \
     X(lahf, true, "save flags with LAHF rather than PUSHF")                                  \

@@ -10,7 +10,6 @@
 
 #include <string.h>
 
-#define JUMP_OFF ((i32)offsetof(struct space_table, jump))
 #define SLOT_OFF ((i32)offsetof(struct space_table, slot))
 
 void flush_delta(struct trans *t)
@@ -20,21 +19,21 @@ void flush_delta(struct trans *t)
     t->delta = 0;
 }
 
-void flow_check_target(struct trans *t, u32 eip, bool flags_dead)
+void flow_check_target(struct trans *t, u32 eip, bool flags_dead, u32 otherwise)
 {
     struct emit *e = t->e;
     u8 *equal;
 
     if (flags_dead) {
         emit_alu_ri(e, 7, H_R8, eip);                        // cmp r8d, eip
-        emit_jcc(e, CC_NE, t->bt->stubs.lookup);
+        emit_jcc(e, CC_NE, otherwise);
         return;
     }
     emit_mov64_rr(e, H_R9, H_RCX);
     emit_lea(e, H_RCX, H_R8, -1, 0, -eip);
     equal = emit_short(e, 0xe3);                             // jrcxz
     emit_mov64_rr(e, H_RCX, H_R9);
-    emit_jmp(e, t->bt->stubs.lookup);
+    emit_jmp(e, otherwise);
     emit_land(e, equal);
     emit_mov64_rr(e, H_RCX, H_R9);
 }
@@ -151,7 +150,8 @@ static void return_point(struct trans *t, const struct insn *insn)
     if (!t->bt->opt.returns)
         return;
     t->out->ret_point[t->out->block.ret_count++] = emit_here(t->e);
-    flow_check_target(t, trans_eip(t, t->cur) + insn->len, t->flags_dead[t->cur + 1]);
+    flow_check_target(t, trans_eip(t, t->cur) + insn->len, t->flags_dead[t->cur + 1],
+                      t->bt->stubs.jump);
 }
 
 static void translate_call(struct trans *t, const struct insn *insn)
@@ -172,16 +172,6 @@ static void translate_call(struct trans *t, const struct insn *insn)
         emit_rm(t->e, 0, 0xff, 2, &slot);
     }
     return_point(t, insn);
-}
-
-// Leaves for the guest address in r8d through the jump table.
-static void jump_r8(struct trans *t, bool call)
-{
-    struct emit *e = t->e;
-
-    emit_rr(e, 0, OP0F(0xb7), H_R9, H_R8);                    // movzx r9d, r8w
-    emit_rm(e, 0, 0x8b, H_R9, &(struct hmem){ H_TABLE, H_R9, 2, JUMP_OFF });
-    emit_rr(e, 0, 0xff, call ? 2 : 4, H_R9);
 }
 
 static void load_target(struct trans *t, const struct insn *insn)
@@ -235,14 +225,14 @@ void flow_translate(struct trans *t, const struct insn *insn)
         if (t->bt->opt.returns)
             emit8(e, 0xc3);
         else
-            jump_r8(t, false);
+            bt_jump_table(e, 4);
         t->ended = true;
         break;
     }
     case FLOW_IJMP:
         load_target(t, insn);
         flush_delta(t);
-        jump_r8(t, false);
+        bt_jump_table(e, 4);
         t->ended = true;
         break;
     case FLOW_ICALL:
@@ -250,7 +240,7 @@ void flow_translate(struct trans *t, const struct insn *insn)
         emit_store(e, H_VCPU, FRAME_OFF(tmp), H_R8);
         push_return(t, insn);
         emit_load(e, H_R8, H_VCPU, FRAME_OFF(tmp));
-        jump_r8(t, t->bt->opt.returns);
+        bt_jump_table(e, t->bt->opt.returns ? 2 : 4);
         if (t->bt->opt.returns)
             return_point(t, insn);
         else

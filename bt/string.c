@@ -88,7 +88,7 @@ bool string_translate(struct trans *t, const struct insn *insn)
         return false;
     if (insn->prefix & (PFX_REP | PFX_REPNE)) {
         // What keeps missing the window is done in bulk by the emulator, and so is what may wrap.
-        if (!t->bt->opt.direct || (hints && hints[t->offset[t->cur]]))
+        if (!t->bt->opt.direct || t->rq->mode & MODE_CHECKED || (hints && hints[t->offset[t->cur]]))
             return false;
         rep(t, insn);
         return true;

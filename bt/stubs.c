@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "stubs.h"
 
+#include "cache/space.h"
 #include "decoder/insn.h"
 
 static const u8 host_gpr[8] = { H_RAX, H_RCX, H_RDX, H_RBX, H_ESP, H_RBP, H_RSI, H_RDI };
@@ -158,12 +159,22 @@ static void emit_enter_leave(struct bt_stubs *s, struct emit *e)
     emit8(e, 0xc3);
 }
 
+void bt_jump_table(struct emit *e, unsigned ext)
+{
+    emit_rr(e, 0, OP0F(0xb7), H_R9, H_R8);          // movzx r9d, r8w
+    emit_rm(e, 0, 0x8b, H_R9, &(struct hmem){ H_TABLE, H_R9, 2, offsetof(struct space_table, jump) });
+    emit_rr(e, 0, 0xff, ext, H_R9);
+}
+
 void bt_stubs_emit(struct bt_stubs *s, struct emit *e, const struct bt_callouts *c, bool lahf)
 {
     *s = (struct bt_stubs){ .lahf = lahf };
     emit_resume(s, e, c->event);
     emit_enter_leave(s, e);
     s->lookup = callout(s, e, c->lookup, false);
+    emit_align(e, 16);
+    s->jump = emit_here(e);
+    bt_jump_table(e, 4);
     s->link = callout(s, e, c->link, true);
     s->memory = callout(s, e, c->memory, true);
     s->emulate = callout(s, e, c->emulate, true);
@@ -172,6 +183,6 @@ void bt_stubs_emit(struct bt_stubs *s, struct emit *e, const struct bt_callouts 
     emit_align(e, 16);
     s->sentinel = emit_here(e);
     emit_rm(e, E_W, 0x8d, H_RSP, &(struct hmem){ H_RSP, -1, 0, -8 }); // lea rsp, [rsp-8]
-    emit_jmp(e, s->lookup);
+    emit_jmp(e, s->jump);
     s->end = emit_here(e);
 }

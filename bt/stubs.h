@@ -25,14 +25,18 @@ struct bt_callouts {
     bt_callout event;   // no data: an event came before re-entry; frame.resume is where we would have gone
 };
 
+// lookup: r8d's target, in C. jump: the same, through the jump table first; what is there checks r8d.
 struct bt_stubs {
-    u32 enter, resume, leave, lookup, link, memory, emulate, signal, sentinel;
+    u32 enter, resume, leave, lookup, jump, link, memory, emulate, signal, sentinel;
     u32 end;            // all stubs lie below
     bool lahf;          // LAHF and SAHF exist in 64-bit mode
 };
 
 // Emits all stubs. lahf: use LAHF/SAHF rather than PUSHF/POPF.
 void bt_stubs_emit(struct bt_stubs *s, struct emit *e, const struct bt_callouts *c, bool lahf);
+
+// Goes to (ext 4) or calls (ext 2) the current space's jump-table entry for r8d.
+void bt_jump_table(struct emit *e, unsigned ext);
 
 // Saves the guest's flags, in host flags, to r11; eax is preserved. And back.
 void bt_save_flags(const struct bt_stubs *s, struct emit *e);

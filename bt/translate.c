@@ -173,7 +173,7 @@ bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *
     b->host = emit_here(e);
     decode_block(&t);
     find_dead_flags(&t);
-    flow_check_target(&t, rq->eip, t.count && t.flags_dead[0]);
+    flow_check_target(&t, rq->eip, t.count && t.flags_dead[0], bt->stubs.lookup);
     b->entry = emit_here(e);
     if (t.count == 0) {
         t.out->insn[0] = (struct block_insn){ .host = b->entry - b->host };

@@ -62,7 +62,7 @@ static u64 go_on(struct engine *e, const struct bt_site *site, u64 invalidations
     struct vcpu *v = e->v;
 
     if (site->next && v->eip == site->eip + site->len && e->invalidations == invalidations &&
-        !v->shadow && !e->spaces_stale && bt_mode(v) == e->mode) {
+        !v->shadow && !e->spaces_stale && bt_mode(v) == (e->mode & ~MODE_CHECKED)) {
         v->gpr[R_ESP] -= site->delta_next;
         bt_fpu_load(e);
         return site->next;
@@ -149,6 +149,10 @@ static u64 memory_fault(struct engine *e, struct block *b, const struct block_in
         return host; // nothing was committed: do the instruction again
     case WINDOW_GUEST_PF:
         v->cr2 = (u32)offset;
+        e->retry_pending = true;
+        e->retry_eip = v->eip;
+        e->retry_gla = (u32)offset;
+        e->retry_access = f->fault_error & PFERR_W ? ACC_WRITE : ACC_READ;
         return bt_deliver(e, cpu_deliver(v, EVENT_FAULT, X_PF, pferr));
     case WINDOW_CODE_PAGE:
         break;

@@ -3,6 +3,7 @@
 #include "engine_bt.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 // Instructions interpreted at a time in modes that are not translated.
@@ -108,7 +109,7 @@ u32 bt_mode(const struct vcpu *v)
 {
     const struct seg *cs = &v->seg[S_CS], *ss = &v->seg[S_SS];
 
-    if (!vcpu_protected(v) || v->eflags & (FL_TF | FL_RF) || v->dr[7] & 0xff ||
+    if (!vcpu_protected(v) || v->eflags & FL_TF || v->dr[7] & 0xff ||
         (v->eflags & FL_AC && v->cr0 & CR0_AM && v->cpl == 3))
         return MODE_INTERPRET;
     if (!(cs->attr & SEG_DB) || !(cs->attr & SEG_R) || cs->base || cs->limit != ~0u ||
@@ -139,14 +140,56 @@ static void switch_stack(struct engine *e, struct space *to, u32 generation)
     }
 }
 
-void bt_refresh(struct engine *e)
+// Too few pages for anything but a new process under an old page directory.
+#define RENEWED_PAGES 8
+
+static bool young(struct engine *e, const struct window *w)
+{
+    if (!e->bt.opt.young || e->v->cpl != 3 || !w || w->kind != WINDOW_USER)
+        return false;
+    if (w->id >= e->aspaces) {
+        e->aspace = realloc(e->aspace, (w->id + 1) * sizeof(*e->aspace));
+        CHECK(e->aspace != NULL);
+        memset(e->aspace + e->aspaces, 0, (w->id + 1 - e->aspaces) * sizeof(*e->aspace));
+        e->aspaces = w->id + 1;
+    }
+    if (e->aspace[w->id].generation != w->code_generation) {
+        e->aspace[w->id].generation = w->code_generation;
+        if (w->pages < RENEWED_PAGES)
+            e->aspace[w->id].grown = false;
+    }
+    return !e->aspace[w->id].grown;
+}
+
+// An interrupt has met the current address space in translated user code.
+static void grow_up(struct engine *e)
+{
+    const struct window *w = mmu_window(e->v);
+
+    if (e->v->cpl == 3 && young(e, w)) {
+        e->aspace[w->id].grown = true;
+        e->count.grown++;
+    }
+}
+
+bool bt_refresh(struct engine *e)
 {
     struct vcpu *v = e->v;
     struct bt_frame *f = bt_frame(v);
-    struct window *w = mmu_window(v);
-    u64 key = 1ull << 63 | (u64)e->mode << 32 | (w ? w->id : v->asid);
-    u32 generation = w ? w->code_generation : 0;
-    struct space *space = e->space && e->space->key == key ? e->space : space_get(&e->spaces, key);
+    struct window *w;
+    u64 key;
+    u32 generation;
+    struct space *space;
+
+    e->mode = bt_mode(v);
+    if (e->mode == MODE_INTERPRET)
+        return false;
+    w = mmu_window(v);
+    if (young(e, w))
+        e->mode |= MODE_CHECKED;
+    key = 1ull << 63 | (u64)e->mode << 32 | (w ? w->id : v->asid);
+    generation = w ? w->code_generation : 0;
+    space = e->space && e->space->key == key ? e->space : space_get(&e->spaces, key);
 
     if (space->generation != generation) {
         space_clear(&e->spaces, space);
@@ -166,6 +209,7 @@ void bt_refresh(struct engine *e)
         f->seg_asid[s] = flat_data(&data) ? v->asid : ASID_POISON;
         f->seg_window[s] = f->window + (flat_data(&data) ? 0 : WINDOW_POISON);
     }
+    return true;
 }
 
 static struct block *translate(struct engine *e, gpa_t gpa)
@@ -208,7 +252,8 @@ static struct block *translate(struct engine *e, gpa_t gpa)
     e->count.guest_bytes += code.block.guest_len;
     e->count.host_bytes += code.block.host_len;
     if (log_on(v->log, LOG_IN_ASM)) {
-        fprintf(v->log->file, "in: %08x, %u bytes, mode %x\n", v->eip, code.block.guest_len, e->mode);
+        fprintf(v->log->file, "in: %08x, %u bytes, mode %x, to %08x, %u bytes\n", v->eip,
+                code.block.guest_len, e->mode, code.block.host, code.block.host_len);
         insn_print(v->log->file, rq.bytes, code.block.guest_len, v->eip, 32);
     }
     if (log_on(v->log, LOG_OUT_ASM)) {
@@ -261,6 +306,19 @@ static void empty_spaces(struct engine *e)
     e->count.spaces++;
 }
 
+// The instruction that took the guest's last page fault is about to run again: it would fault once more, to be
+// answered by a mapping.
+static void retry_fault(struct engine *e)
+{
+    u32 pferr;
+
+    e->retry_pending = false;
+    if (e->mode & MODE_CHECKED || !mmu_window(e->v))
+        return;
+    if (window_fault(e->v, e->retry_gla, e->retry_access, &pferr) == WINDOW_FILLED)
+        e->count.retries++;
+}
+
 u64 bt_dispatch(struct engine *e)
 {
     struct vcpu *v = e->v;
@@ -268,7 +326,7 @@ u64 bt_dispatch(struct engine *e)
     jmp_buf catcher;
     struct block *volatile b;
     volatile u64 flushes;
-    u32 pause = e->pause_pc;
+    volatile u32 pause = e->pause_pc;
 
     e->pause_pc = 0;
     for (;;) {
@@ -288,22 +346,25 @@ u64 bt_dispatch(struct engine *e)
                 return bt_leave(e, e->exit);
             continue;
         }
+        if (events)
+            grow_up(e);
         if (events && cpu_interrupt(v, &exit)) {
             if (settle(e, exit))
                 return bt_leave(e, exit);
             pause = 0;
             continue;
         }
-        e->mode = bt_mode(v);
-        if (e->mode == MODE_INTERPRET) {
+        v->eflags &= ~FL_RF; // holds off breakpoints, of which there are none, for one instruction
+        if (e->spaces_stale)
+            empty_spaces(e);
+        if (!bt_refresh(e)) {
             e->count.interp_slices++;
             if (settle(e, interp_run(v, INTERPRET_SLICE)))
                 return bt_leave(e, e->exit);
             continue;
         }
-        if (e->spaces_stale)
-            empty_spaces(e);
-        bt_refresh(e);
+        if (e->retry_pending && v->eip == e->retry_eip)
+            retry_fault(e);
         v->catcher = &catcher;
         if (_setjmp(catcher)) {
             v->catcher = NULL;

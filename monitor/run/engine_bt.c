@@ -98,6 +98,7 @@ static void destroy(struct engine *e)
     }
     if (e->stack)
         munmap(e->stack, 2 * HOST_STACK_SIZE);
+    free(e->aspace);
     spaces_destroy(&e->spaces);
     blocks_destroy(&e->blocks);
     arena_destroy(&e->arena);

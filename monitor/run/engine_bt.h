@@ -26,6 +26,8 @@
     X(emulated, "instructions left to the emulator")                                         \
     X(faults, "hidden faults: host signals on guest accesses")                               \
     X(fills, "hidden faults answered by a mapping")                                          \
+    X(grown, "address spaces that grew up")                                                    \
+    X(retries, "pages mapped when a page fault's instruction came back")                     \
     X(wraps, "sites converted to 32-bit address sums")                                       \
     X(conversions, "sites converted to the checked form")                                    \
     X(events, "events taken in translated code")                                             \
@@ -43,6 +45,18 @@ struct engine {
     struct spaces spaces;
     struct space *space;     // current
     u32 mode;                // MODE_*, current
+    // Address spaces, by window number. A young one runs in the checked form, so that a short-lived process
+    // costs neither mappings nor signals; the first interrupt that meets it in user mode makes it grown up. It is young
+    // again when its window has lost its pages: another process got its page directory.
+    struct {
+        u32 generation;
+        bool grown;
+    } *aspace;
+    u32 aspaces;
+    // The guest's page fault that was delivered last: when its instruction comes back, the page is mapped at once.
+    bool retry_pending;
+    u32 retry_eip, retry_gla;
+    enum access retry_access;
     u8 **hints;              // per guest-physical page, NULL or HINT_* per byte
     enum cpu_exit exit;      // why run returns
     bool spaces_stale;       // a mapping changed: empty them before going on
@@ -88,8 +102,8 @@ void bt_hint(struct engine *e, struct block *block, u32 guest_offset, u8 hint);
 // The current mode's MODE_* bits, or MODE_INTERPRET.
 #define MODE_INTERPRET (~0u)
 u32 bt_mode(const struct vcpu *v);
-// Sets up frame.window, table, seg_* for the current space and segments.
-void bt_refresh(struct engine *e);
+// Sets e->mode (false: MODE_INTERPRET), frame.window, table, seg_* for the current space and segments.
+bool bt_refresh(struct engine *e);
 
 // ---- bt_callout.c
 extern const struct bt_callouts bt_engine_callouts;
