@@ -164,7 +164,9 @@ void seg_drop_inner(struct vcpu *v)
         struct seg *s = &v->seg[data_segs[i]];
         bool conforming = (s->attr & (SEG_CODE | SEG_C)) == (SEG_CODE | SEG_C);
 
-        if (s->attr & SEG_P && !conforming && (s->attr >> SEG_DPL_SHIFT & 3) < v->cpl)
+        // A null one counts as ring 0's: processors clear its RPL too.
+        if (!(s->attr & SEG_P) ||
+            (!conforming && (s->attr >> SEG_DPL_SHIFT & 3) < v->cpl))
             seg_load_null(v, data_segs[i], 0);
     }
 }

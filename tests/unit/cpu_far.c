@@ -183,7 +183,8 @@ START_TEST(call_gate_to_ring_0_and_back)
     rig_protected(r, 3);
     rig_gate(r, RIG_GDT + SEL_A, SEL_CODE0, 0x11000, 0xec, 2);
     rig_load(r, 0x11000, inner);
-    v->seg[S_GS] = v->seg[S_FS] = (struct seg){ SEL_DATA0, AT_DATA0, 0, 0xffffffff }; // too good for ring 3
+    v->seg[S_GS] = (struct seg){ SEL_DATA0, AT_DATA0, 0, 0xffffffff }; // too good for ring 3
+    v->seg[S_FS] = (struct seg){ .sel = 3 };
     rig_load(r, RIG_CODE, call_far);
     rig_run(r);
     ck_vector(r, X_GP); // the HLT
@@ -194,6 +195,7 @@ START_TEST(call_gate_to_ring_0_and_back)
     ck_assert_uint_eq(v->gpr[R_EDX], RIG_STACK0 - 24);
     ck_assert_uint_eq(rig_frame(r, 4), RIG_STACK3); // LRET 8 released the outer parameters
     ck_assert_uint_eq(v->seg[S_GS].sel, 0);
+    ck_assert_uint_eq(v->seg[S_FS].sel, 0); // the RPL of a null selector is lost too
     ck_assert_uint_eq(v->seg[S_DS].sel, SEL_DATA3);
 }
 END_TEST
@@ -571,9 +573,9 @@ START_TEST(sysenter_without_a_segment)
 END_TEST
 
 // ---- Modes
-SNIPPET16(to_protected, "mov %cr0, %eax\n or $1, %al\n mov %eax, %cr0\n mov $0x10, %bx\n mov %bx, %ds\n"
-                        " and $0xfe, %al\n mov %eax, %cr0\n xor %bx, %bx\n mov %bx, %ds\n"
-                        " mov $0x20000, %esi\n addr32 movl $7, %ds:(%esi)\n hlt");
+SNIPPET16(to_protected, "mov %cr0, %eax\n or $1, %al\n mov %eax, %cr0\n mov $0x10, %bx\n"
+                        " mov %bx, %ds\n and $0xfe, %al\n mov %eax, %cr0\n xor %bx, %bx\n mov %bx, %ds\n"
+                        " mov $0x20000, %esi\n movl $7, (%esi)\n hlt");
 
 START_TEST(big_real_mode)
 {

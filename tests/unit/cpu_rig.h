@@ -3,8 +3,8 @@
 // record their vector and halt, one TSS. Snippets are written in assembly beside the test and
 // run by interp_run until HLT.
 //
-//   0500  vector that was taken last     1000  GDT    1800  IDT    2000  TSS (32-bit)  3000  more TSSs
-//   4000  the handlers                   10000 code   20000 data   30000 stack, ring 0  38000 stack, ring 3
+//   0500  vector taken last    1000  GDT     1800  IDT    2000  TSS (32-bit)    3000  more TSSs
+//   4000  the handlers        10000  code   20000  data  30000  ring 0 stack   38000  ring 3's
 #ifndef RING3_TESTS_CPU_RIG_H
 #define RING3_TESTS_CPU_RIG_H
 
