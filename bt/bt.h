@@ -65,6 +65,7 @@ struct bt_request {
     u32 avail;
     u32 eip;
     u32 mode;             // MODE_*
+    bool crossing;        // bytes hold one instruction that runs on into the next page, and no more
     const u8 *hints;      // HINT_* per byte of guest code, or NULL
 };
 
@@ -75,7 +76,8 @@ struct bt_code {
 };
 
 // Translates one block into e, which has room for BT_MAX_CODE bytes. False if slots ran out: empty the cache
-// and try again. An instruction that crosses the end of the bytes is left to the emulator.
+// and try again. Where an instruction crosses the end of the bytes the
+// block ends before it; if it is the first, it is left to the emulator.
 bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *rq,
                   struct bt_code *out);
 
@@ -84,6 +86,8 @@ bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *
 struct arena;
 void bt_block_kill(const struct bt *bt, struct arena *a, const struct blocks *b,
                    const struct block *block);
+// Makes an invalidated block's entry lead to host address `target`, its replacement.
+void bt_redirect(struct arena *a, const struct block *block, u32 target);
 // Patches the rel32 at host address `patch` to go to `target`.
 void bt_patch_rel32(struct arena *a, u32 patch, u32 target);
 

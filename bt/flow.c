@@ -43,6 +43,13 @@ static bool same_page(const struct trans *t, u32 target)
     return (target ^ t->rq->eip) < PAGE_SIZE && t->bt->opt.chain;
 }
 
+// An instruction that runs on into another page is reached through slots only: its block is good where both
+// pages are mapped as they were.
+static bool linkable(const struct trans *t, u32 target)
+{
+    return same_page(t, target) && !(t->next_crosses && target == trans_eip(t, t->count));
+}
+
 // The host operand of the slot for target, which also must be in r8d when control goes there.
 static struct hmem slot_operand(struct trans *t, u32 target)
 {
@@ -77,7 +84,7 @@ static void exit_through_tail(struct trans *t, int escape, u8 opcode, u32 target
 void flow_goto(struct trans *t, u32 target)
 {
     flush_delta(t);
-    if (same_page(t, target)) {
+    if (linkable(t, target)) {
         exit_through_tail(t, -1, 0xe9, target);
     } else {
         struct hmem slot = slot_operand(t, target);
@@ -164,7 +171,7 @@ static void translate_call(struct trans *t, const struct insn *insn)
         t->ended = true;
         return;
     }
-    if (same_page(t, target)) {
+    if (linkable(t, target)) {
         exit_through_tail(t, -1, 0xe8, target);
     } else {
         struct hmem slot = slot_operand(t, target);
@@ -290,7 +297,7 @@ static void tail_exit(struct trans *t, const struct tail *tail)
     struct emit *e = t->e;
     struct bt_link link = { .target = tail->target, .patch = tail->patch };
 
-    if (same_page(t, tail->target)) {
+    if (linkable(t, tail->target)) {
         emit_call(e, t->bt->stubs.link);
         emit_bytes(e, &link, sizeof(link));
     } else {
@@ -329,6 +336,11 @@ static void write_jmp(struct arena *a, u32 at, u32 target)
 {
     *arena_rw(a, (u8 *)(u64)at) = 0xe9;
     bt_patch_rel32(a, at + 1, target);
+}
+
+void bt_redirect(struct arena *a, const struct block *block, u32 target)
+{
+    write_jmp(a, block->entry, target);
 }
 
 void bt_block_kill(const struct bt *bt, struct arena *a, const struct blocks *b,

@@ -31,6 +31,7 @@ struct trans {
     unsigned count;
     unsigned cur;       // instruction being emitted
     i32 delta;          // guest ESP = r13 + delta
+    bool next_crosses;  // the instruction behind the block crosses the end of the page
     bool ended;         // control does not fall through
     bool shadow;        // the next instruction is in the interrupt shadow of this one
     bool full;          // slots ran out

@@ -20,13 +20,15 @@ bool insn_ends_block(const struct insn *insn)
 static void decode_block(struct trans *t)
 {
     const struct bt_request *rq = t->rq;
-    u32 at = 0, max = MIN(t->bt->opt.block_insns, BT_MAX_INSNS);
+    u32 at = 0, max = rq->crossing ? 1 : MIN(t->bt->opt.block_insns, BT_MAX_INSNS);
 
     while (t->count < max) {
         struct insn *insn = &t->insn[t->count];
 
-        if (insn_decode(insn, rq->bytes + at, rq->avail - at, true) != INSN_OK)
+        if (insn_decode(insn, rq->bytes + at, rq->avail - at, true) != INSN_OK) {
+            t->next_crosses = true;
             break;
+        }
         t->offset[t->count++] = at;
         at += insn->len;
         if (insn_ends_block(insn) && !sensitive_continues(t, insn))

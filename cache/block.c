@@ -25,10 +25,12 @@ bool blocks_init(struct blocks *b, struct err *err)
 {
     memset(b, 0, sizeof(*b));
     b->hash = calloc(1u << HASH_BITS, sizeof(*b->hash));
-    b->page = mmap(NULL, PAGES * sizeof(*b->page), PROT_READ | PROT_WRITE,
+    b->page = mmap(NULL, 2 * PAGES * sizeof(*b->page), PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (b->page == MAP_FAILED)
         b->page = NULL;
+    else
+        b->page2 = b->page + PAGES;
     if (!b->hash || !b->page) {
         blocks_destroy(b);
         return err_set(err, EXIT_HOST, "out of memory for the block tables");
@@ -43,7 +45,7 @@ void blocks_destroy(struct blocks *b)
     free(b->ret_point);
     free(b->hash);
     if (b->page)
-        munmap(b->page, PAGES * sizeof(*b->page));
+        munmap(b->page, 2 * PAGES * sizeof(*b->page));
     memset(b, 0, sizeof(*b));
 }
 
@@ -53,6 +55,7 @@ void blocks_reset(struct blocks *b)
         const struct block *block = &b->block[n];
 
         b->page[block->gpa_page] = BLOCK_NONE;
+        b->page2[block->gpa_page2] = BLOCK_NONE;
         b->hash[hash_key(block->gpa_page, block->eip, block->mode)] = BLOCK_NONE;
     }
     b->count = 0;
@@ -101,6 +104,10 @@ u32 block_new(struct blocks *b, const struct block *proto, const struct block_in
     b->hash[h] = n;
     block->page_next = b->page[block->gpa_page];
     b->page[block->gpa_page] = n;
+    if (block->gpa_page2) {
+        block->page2_next = b->page2[block->gpa_page2];
+        b->page2[block->gpa_page2] = n;
+    }
     return n;
 }
 
@@ -142,6 +149,13 @@ struct block *block_first_in_page(struct blocks *b, u32 gpa_page)
     return n == BLOCK_NONE ? NULL : &b->block[n];
 }
 
+struct block *block_first_into_page(struct blocks *b, u32 gpa_page)
+{
+    u32 n = b->page2[gpa_page];
+
+    return n == BLOCK_NONE ? NULL : &b->block[n];
+}
+
 struct block *block_next_in_page(struct blocks *b, const struct block *block)
 {
     return block->page_next == BLOCK_NONE ? NULL : &b->block[block->page_next];
@@ -159,6 +173,11 @@ void block_invalidate(struct blocks *b, struct block *block)
     for (link = &b->page[block->gpa_page]; *link != n; )
         link = &b->block[*link].page_next;
     *link = block->page_next;
+    if (block->gpa_page2) {
+        for (link = &b->page2[block->gpa_page2]; *link != n; )
+            link = &b->block[*link].page2_next;
+        *link = block->page2_next;
+    }
     block->valid = false;
 }
 

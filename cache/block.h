@@ -33,6 +33,7 @@ enum { // block_insn.flags
 struct block {
     // The key (together with the guest bytes themselves).
     u32 gpa_page;   // guest-physical page number
+    u32 gpa_page2;  // the page its only instruction runs on into; 0: none (page 0 is never the second)
     u32 eip;        // virtual address of the first instruction (offset in CS)
     u32 mode;       // the mode bits it was translated under
     // Its code, in the arena's executable view.
@@ -45,7 +46,7 @@ struct block {
     u16 ret_count;  // return points: ret_point[ret_first ..), host addresses
     u32 ret_first;
     bool valid;
-    u32 hash_next, page_next; // chains, by number
+    u32 hash_next, page_next, page2_next; // chains, by number
 };
 
 struct blocks {
@@ -56,7 +57,7 @@ struct blocks {
     u32 *ret_point;
     u32 ret_count, ret_capacity;
     u32 *hash;            // heads, by key
-    u32 *page;            // heads, by guest-physical page number (4 GiB)
+    u32 *page, *page2;    // heads, by guest-physical page number (4 GiB)
 };
 
 bool blocks_init(struct blocks *b, struct err *err);
@@ -71,6 +72,8 @@ u32 block_new(struct blocks *b, const struct block *proto, const struct block_in
 struct block *block_find(struct blocks *b, u32 gpa_page, u32 eip, u32 mode);
 // The block, valid or not, whose code holds this host address, or NULL.
 struct block *block_at_host(struct blocks *b, u64 host);
+// The first block that runs on into this page from another one, or NULL.
+struct block *block_first_into_page(struct blocks *b, u32 gpa_page);
 // The first block of a page; go on with block_next_in_page. Invalid ones have left the chain.
 struct block *block_first_in_page(struct blocks *b, u32 gpa_page);
 struct block *block_next_in_page(struct blocks *b, const struct block *block);

@@ -49,7 +49,7 @@ static u64 link_exit(struct vcpu *v, const void *data)
     host = bt_dispatch(e);
     // Only if that is where we came to, and the code to patch is still there.
     if (e->bt.opt.chain && v->eip == link.target && e->mode == mode && e->flush_count == flushes &&
-        host >= e->bt.stubs.end) {
+        host >= e->bt.stubs.end && !block_at_host(&e->blocks, host)->gpa_page2) {
         bt_patch_rel32(&e->arena, link.patch, host);
         e->count.links++;
     }

@@ -27,13 +27,24 @@ void bt_reset_stack(struct engine *e)
     bt_frame(e->v)->host_sp = e->stack_top[e->stack_user];
 }
 
+static void uncover(struct engine *e, u32 gpa_page)
+{
+    phys_page(e->v->mmu->phys, (gpa_t)gpa_page << PAGE_SHIFT)->flags &= ~PHYS_CODE;
+}
+
 void bt_flush(struct engine *e)
 {
     if (e->v->fpu_live)
         bt_fpu_sync(e->v); // its instruction pointer leads through the block tables
-    for (u32 n = 1; n <= e->blocks.count; n++)
-        if (e->blocks.block[n].valid)
-            phys_page(e->v->mmu->phys, (gpa_t)e->blocks.block[n].gpa_page << PAGE_SHIFT)->flags &= ~PHYS_CODE;
+    for (u32 n = 1; n <= e->blocks.count; n++) {
+        const struct block *b = &e->blocks.block[n];
+
+        if (b->valid)
+            uncover(e, b->gpa_page);
+        if (b->valid && b->gpa_page2)
+            uncover(e, b->gpa_page2);
+    }
+    e->dead_count = 0;
     blocks_reset(&e->blocks);
     spaces_reset(&e->spaces);
     arena_reset(&e->arena);
@@ -62,11 +73,12 @@ void bt_code_write(void *opaque, gpa_t gpa, u32 len)
     for (; page <= last; page++) {
         struct block *b;
 
-        while ((b = block_first_in_page(&e->blocks, page)))
+        while ((b = block_first_in_page(&e->blocks, page)) ||
+               (b = block_first_into_page(&e->blocks, page)))
             kill_block(e, b);
         free(e->hints[page]); // they were about other instructions
         e->hints[page] = NULL;
-        phys_page(e->v->mmu->phys, (gpa_t)page << PAGE_SHIFT)->flags &= ~PHYS_CODE;
+        uncover(e, page);
         e->v->count.code_writes++;
     }
 }
@@ -94,8 +106,21 @@ void bt_hint(struct engine *e, struct block *block, u32 guest_offset, u8 hint)
     (*page)[at] |= hint;
     for (b = block_first_in_page(&e->blocks, block->gpa_page); b; b = next) {
         next = block_next_in_page(&e->blocks, b);
-        if (at - (b->eip & (PAGE_SIZE - 1)) < b->guest_len)
-            kill_block(e, b);
+        if (at - (b->eip & (PAGE_SIZE - 1)) >= b->guest_len)
+            continue;
+        e->dead[e->dead_count++ % ARRAY_LEN(e->dead)] = b - e->blocks.block;
+        kill_block(e, b);
+    }
+}
+
+// Branches of the same page may be patched to a block that a hint has replaced: its entry leads to the new one.
+static void redirect_dead(struct engine *e, const struct block *to)
+{
+    for (u32 i = 0; i < MIN(e->dead_count, ARRAY_LEN(e->dead)); i++) {
+        const struct block *b = &e->blocks.block[e->dead[i]];
+
+        if (b->eip == to->eip && b->mode == to->mode && b->gpa_page == to->gpa_page && !to->gpa_page2)
+            bt_redirect(&e->arena, b, to->entry);
     }
 }
 
@@ -212,10 +237,33 @@ bool bt_refresh(struct engine *e)
     return true;
 }
 
+// Where the instruction at v->eip, whose bytes end with the page, goes on: its bytes to buf, the physical page
+// number returned. Raises #PF. 0 where no memory answers.
+static u32 fetch_crossing(struct engine *e, gpa_t gpa, u8 *buf, u32 avail)
+{
+    struct vcpu *v = e->v;
+    gpa_t next = mmu_fetch_gpa(v, v->eip + avail);
+    const u8 *from = phys_host(v->mmu->phys, next);
+
+    if (!from)
+        return 0;
+    memcpy(buf, phys_host(v->mmu->phys, gpa), avail);
+    memcpy(buf + avail, from, INSN_MAX - avail);
+    mmu_protect_code(v, next);
+    return next >> PAGE_SHIFT;
+}
+
+static bool crosses(const u8 *bytes, u32 avail)
+{
+    struct insn insn;
+
+    return avail < INSN_MAX && insn_decode(&insn, bytes, avail, true) == INSN_TRUNCATED;
+}
+
 static struct block *translate(struct engine *e, gpa_t gpa)
 {
     struct vcpu *v = e->v;
-    u32 offset = v->eip & (PAGE_SIZE - 1);
+    u32 offset = v->eip & (PAGE_SIZE - 1), page2 = 0;
     struct bt_request rq = {
         .bytes = phys_host(v->mmu->phys, gpa), .avail = PAGE_SIZE - offset, .eip = v->eip,
         .mode = e->mode,
@@ -223,11 +271,20 @@ static struct block *translate(struct engine *e, gpa_t gpa)
     struct bt_code code;
     struct emit emit;
     struct timespec before, after;
+    u8 both[INSN_MAX];
     u32 n;
 
     if (!rq.bytes)
         return NULL;
     mmu_protect_code(v, gpa);
+    if (crosses(rq.bytes, rq.avail)) {
+        page2 = fetch_crossing(e, gpa, both, rq.avail);
+        if (page2) {
+            rq.bytes = both;
+            rq.avail = INSN_MAX;
+            rq.crossing = true;
+        }
+    }
     if (e->hints[gpa >> PAGE_SHIFT])
         rq.hints = e->hints[gpa >> PAGE_SHIFT] + offset;
     clock_gettime(CLOCK_MONOTONIC, &before);
@@ -242,10 +299,14 @@ static struct block *translate(struct engine *e, gpa_t gpa)
         CHECK(attempt == 0);
         bt_flush(e);
         mmu_protect_code(v, gpa); // the flush lifted all protection
+        if (page2)
+            mmu_protect_code(v, (gpa_t)page2 << PAGE_SHIFT);
     }
     arena_commit(&e->arena, code.block.host_len);
     code.block.gpa_page = gpa >> PAGE_SHIFT;
+    code.block.gpa_page2 = page2;
     n = block_new(&e->blocks, &code.block, code.insn, code.ret_point);
+    redirect_dead(e, &code.block);
     clock_gettime(CLOCK_MONOTONIC, &after);
     e->count.translate_ns += (after.tv_sec - before.tv_sec) * 1000000000ll + after.tv_nsec - before.tv_nsec;
     e->count.translated++;
@@ -270,6 +331,11 @@ static struct block *find(struct engine *e)
     gpa_t gpa = mmu_fetch_gpa(v, v->eip);
     struct block *b = block_find(&e->blocks, gpa >> PAGE_SHIFT, v->eip, e->mode);
 
+    if (b && b->gpa_page2 &&
+        mmu_fetch_gpa(v, (v->eip & PAGE_MASK) + PAGE_SIZE) >> PAGE_SHIFT != b->gpa_page2) {
+        kill_block(e, b);
+        b = NULL;
+    }
     return b ? b : translate(e, gpa);
 }
 

@@ -62,6 +62,7 @@ struct engine {
     bool spaces_stale;       // a mapping changed: empty them before going on
     // Where translated code was interrupted to leave for the machine, to go on there if nothing else comes up.
     u32 pause_pc, pause_eip;
+    u32 dead[64], dead_count; // blocks that hints replaced last, a ring
     u64 flush_count, invalidations;
     u8 *stack;               // the host stacks of translated code, each with a guard page below
     u64 stack_top[2];        // where their sentinels lie
