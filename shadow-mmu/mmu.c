@@ -267,10 +267,12 @@ void mmu_protect_code(struct vcpu *v, gpa_t gpa)
     struct phys_page *p = phys_page(v->mmu->phys, gpa);
 
     // Writes to ROM are ignored and those to devices go through the bus: no code changes by
-    // them.
-    if (p->flags & PHYS_CODE || !(p->flags & PHYS_WRITE))
+    // them. But ROM may be mapped away (phys_map), which PHYS_CODE tells the engine of.
+    if (p->flags & PHYS_CODE || !(p->flags & PHYS_READ))
         return;
     p->flags |= PHYS_CODE;
+    if (!(p->flags & PHYS_WRITE))
+        return;
     tlb_protect(v, phys_a20(v->mmu->phys, gpa));
     if (v->mmu->windows)
         windows_protect_code(v->mmu->windows, p);

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define ROM_SPACE (4u << 20)
+#define SPARE_SPACE (32u << 20)
 #define HUGE_PAGE (2u << 20)
 #define PAGES_4G (1u << 20)
 #define RAM_MIN (1u << 20)
@@ -50,8 +50,8 @@ bool phys_init(struct phys *phys, u64 ram_size, struct bus *bus, struct err *err
                        "-m: %llu bytes of memory are out of range: use 1M to 3584M, in whole pages",
                        (unsigned long long)ram_size);
     phys->ram_size = ram_size;
-    // Whole huge pages, so that the ROM space starts at one and RAM's last can be one.
-    phys->mem_size = ((ram_size + HUGE_PAGE - 1) & ~(u64)(HUGE_PAGE - 1)) + ROM_SPACE;
+    // Whole huge pages, so that the spare space starts at one and RAM's last can be one.
+    phys->mem_size = ((ram_size + HUGE_PAGE - 1) & ~(u64)(HUGE_PAGE - 1)) + SPARE_SPACE;
     phys->a20_mask = ~0u;
     phys->nowhere.flags = PHYS_KNOWN;
     phys->bus = bus;
@@ -120,18 +120,30 @@ void phys_map(struct phys *phys, gpa_t gpa, u32 len, u32 frame, u8 flags)
     }
 }
 
+u32 phys_reserve(struct phys *phys, u32 len)
+{
+    u64 size = ((u64)len + PAGE_SIZE - 1) & ~(u64)(PAGE_SIZE - 1);
+    u64 at = phys->mem_size - SPARE_SPACE + phys->spare_used;
+
+    if (size > SPARE_SPACE - phys->spare_used)
+        return 0;
+    phys->spare_used += size;
+    return at >> PAGE_SHIFT;
+}
+
 u8 *phys_add_rom(struct phys *phys, gpa_t gpa, const u8 *image, u32 len)
 {
     u64 size = ((u64)len + PAGE_SIZE - 1) & ~(u64)(PAGE_SIZE - 1);
-    u64 at = phys->mem_size - ROM_SPACE + phys->rom_used;
+    u32 frame;
 
-    if (size > ROM_SPACE - phys->rom_used || gpa % PAGE_SIZE ||
-        gpa + size > (u64)PAGES_4G << PAGE_SHIFT)
+    if (gpa % PAGE_SIZE || gpa + size > (u64)PAGES_4G << PAGE_SHIFT)
         return NULL;
-    memcpy(phys->mem + at, image, len);
-    phys->rom_used += size;
-    phys_map(phys, gpa, size, at >> PAGE_SHIFT, PHYS_READ | PHYS_ROM);
-    return phys->mem + at;
+    frame = phys_reserve(phys, len);
+    if (!frame)
+        return NULL;
+    memcpy(phys_frame_host(phys, frame), image, len);
+    phys_map(phys, gpa, size, frame, PHYS_READ | PHYS_ROM);
+    return phys_frame_host(phys, frame);
 }
 
 u64 phys_load(struct phys *phys, gpa_t gpa, unsigned size)

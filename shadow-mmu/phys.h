@@ -37,12 +37,12 @@ struct phys_page {
 struct phys {
     int memfd;
     u8 *mem;          // the monitor's own mapping of the whole memfd, read-write
-    u64 mem_size;     // bytes in the memfd: RAM, then ROM space
+    u64 mem_size;     // bytes in the memfd: RAM, then the space for ROMs and video memory
     u64 ram_size;     // bytes; RAM is guest-physical [0, ram_size) but for the hole at A0000-BFFFF
     u32 a20_mask;     // ~0, or ~0x100000 with A20 off; applied to every physical address
     struct phys_page *page; // one per 4 KiB of the 4 GiB physical space; see phys_page()
     struct phys_page nowhere; // what lies beyond 4 GiB: no flags but PHYS_KNOWN
-    u64 rom_used;     // bytes of ROM space handed out
+    u64 spare_used;   // bytes of that space handed out
     struct bus *bus;  // answers where there is no memory
     // Called before a page with PHYS_CODE is written; clears PHYS_CODE. NULL until an engine
     // wants it.
@@ -57,8 +57,12 @@ bool phys_init(struct phys *phys, u64 ram_size, struct bus *bus, struct err *err
 void phys_destroy(struct phys *phys);
 
 // Places a ROM image (len rounded up to pages) at gpa and returns its contents' host address,
-// writable by the monitor, or NULL when ROM space (4 MiB) is used up.
+// writable by the monitor, or NULL when the space for such (32 MiB) is used up.
 u8 *phys_add_rom(struct phys *phys, gpa_t gpa, const u8 *image, u32 len);
+
+// Takes len bytes (rounded up to pages) of that space, zeroed, for phys_map to place: the first
+// frame, or 0 when it is used up.
+u32 phys_reserve(struct phys *phys, u32 len);
 
 // Changes how [gpa, gpa+len) answers (PAM registers, SMRAM): from the frames starting at
 // `frame`, with flags. The caller flushes the MMU afterwards (mmu_flush_all).

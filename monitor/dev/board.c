@@ -5,6 +5,7 @@
 #include "acpi.h"
 #include "debug.h"
 #include "ferr.h"
+#include "firmware.h"
 #include "i440fx.h"
 #include "i8042.h"
 #include "i8237.h"
@@ -42,6 +43,7 @@ struct board {
     struct i8237 dma[2];
     struct ferr ferr;
     struct debug debug;
+    struct fw_cfg fw;
     struct pci pci;
     struct i440fx fx;
     struct piix3 piix;
@@ -53,6 +55,7 @@ enum option {
     ALWAYS,
     COM1, COM2, COM3, COM4, // there are that many serial ports
     LPT,                    // the host prints
+    FIRMWARE,               // there is firmware to read them
 };
 
 // The board: every chip with fixed ports, and the interrupt line it drives.
@@ -93,7 +96,10 @@ static const struct slot slots[] = {
     { "com3",        0x3e8,  8, &ns16550_ops,        CHIP(com[2]), COM3,   IRQ(4, com[2].irq) },
     { "com1",        0x3f8,  8, &ns16550_ops,        CHIP(com[0]), COM1,   IRQ(4, com[0].irq) },
     { "elcr master", 0x4d0,  1, &i8259_elcr_ops,     CHIP(pic[0]), ALWAYS, NO_IRQ },
+    { "firmware log",0x402,  1, &debug_firmware_ops, CHIP(debug),  FIRMWARE, NO_IRQ },
     { "elcr slave",  0x4d1,  1, &i8259_elcr_ops,     CHIP(pic[1]), ALWAYS, NO_IRQ },
+    { "fw_cfg",      0x510,  2, &fw_cfg_ops,         CHIP(fw),     FIRMWARE, NO_IRQ },
+    { "fw_cfg dma",  0x514,  8, &fw_cfg_dma_ops,     CHIP(fw),     FIRMWARE, NO_IRQ },
     { "pci address", 0xcf8,  4, &pci_address_ops,    CHIP(pci),    ALWAYS, NO_IRQ },
     { "pci data",    0xcfc,  4, &pci_data_ops,       CHIP(pci),    ALWAYS, NO_IRQ },
 };
@@ -110,6 +116,8 @@ static bool present(const struct board *board, const struct slot *slot)
 {
     if (slot->option == LPT)
         return board->host.parallel_out;
+    if (slot->option == FIRMWARE)
+        return board->config.firmware;
     return slot->option <= board->config.serial_ports;
 }
 
@@ -197,6 +205,7 @@ static void init_chips(struct board *board, struct log *log)
     for (int n = 0; n < 2; n++)
         i8237_init(&board->dma[n], &board->host, &board->pages, n == 1);
     debug_init(&board->debug, &board->host, log);
+    fw_cfg_init(&board->fw, &board->host);
     pci_init(&board->pci, board->bus, log);
     i440fx_init(&board->fx, &board->host, ram_size, bare);
     piix3_init(&board->piix, &board->lines, bare);
@@ -226,6 +235,48 @@ static bool plug(struct board *board, struct err *err)
                       &debug_exit_ops, &board->debug, "isa-debug-exit", err);
 }
 
+// ---- Firmware
+
+#define CMOS_FLOPPY_CHECK 0x38 // bit 0: boot floppies without a signature; third device in bits 7-4
+#define CMOS_BOOT_ORDER 0x3d   // first and second device
+
+static u8 boot_code(char letter)
+{
+    static const char letters[] = "acdn";
+    const char *at = letter ? strchr(letters, letter) : NULL;
+
+    return at ? at - letters + 1 : 0;
+}
+
+void board_boot_order(struct board *board, const char *order)
+{
+    u8 code[3] = { 0 };
+
+    for (unsigned i = 0; i < ARRAY_LEN(code) && order[i]; i++)
+        code[i] = boot_code(order[i]);
+    board->rtc.ram[CMOS_BOOT_ORDER] = code[1] << 4 | code[0];
+    board->rtc.ram[CMOS_FLOPPY_CHECK] = code[2] << 4;
+}
+
+static bool describe(struct board *board, struct err *err)
+{
+    struct firmware_config config = {
+        .ram_size = board->config.ram_size,
+        .boot_menu = board->config.boot_menu,
+        .menu_wait_ms = board->config.boot_menu_wait_ms,
+    };
+    u8 *acpi;
+    bool ok;
+
+    board_boot_order(board, board->config.boot_order ? board->config.boot_order : "cad");
+    config.acpi_len = board_acpi_tables(board, 0, NULL, 0);
+    config.acpi = acpi = calloc(1, config.acpi_len);
+    ok = acpi && board_acpi_tables(board, 0, acpi, config.acpi_len) == config.acpi_len
+         && firmware_describe(&board->fw, &config);
+    free(acpi);
+    return ok || err_set(err, EXIT_HOST, "out of memory for the firmware's tables");
+}
+
 // ---- The board
 
 struct board *board_create(const struct board_config *config, const struct board_host *host,
@@ -242,7 +293,7 @@ struct board *board_create(const struct board_config *config, const struct board
     board->config.serial_ports = MIN(MAX(config->serial_ports, 1), MAX_SERIAL);
     board->bus = bus;
     init_chips(board, log);
-    if (!plug(board, err)) {
+    if (!plug(board, err) || (config->firmware && !describe(board, err))) {
         board_destroy(board);
         return NULL;
     }
@@ -263,6 +314,7 @@ void board_destroy(struct board *board)
     for (unsigned n = 0; n < PCI_FUNCS; n++)
         if (board->pci.func[n])
             pci_remove(board->pci.func[n]);
+    fw_cfg_destroy(&board->fw);
     free(board);
 }
 
@@ -303,6 +355,7 @@ void board_reset(struct board *board)
         ns16550_reset(&board->com[n]);
     lpt_reset(&board->lpt);
     ferr_reset(&board->ferr);
+    fw_cfg_reset(&board->fw);
     pci_reset(&board->pci);
     piix4pm_reset(&board->pm);
     if (!board->config.firmware)

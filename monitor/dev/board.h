@@ -42,6 +42,11 @@ struct board_config {
     // True when firmware will set the chipset up. Otherwise the board leaves reset as a BIOS would
     // hand it over: PIRQs routed, power management mapped, the interval timer at 18.2 Hz.
     bool firmware;
+    // For firmware: which devices to boot from, in order (a floppy, c disk, d CD, n network), NULL
+    // for "cad"; whether to show its boot menu, and for how long (0: its own choice).
+    const char *boot_order;
+    bool boot_menu;
+    unsigned boot_menu_wait_ms;
 };
 
 struct board; // board.c
@@ -50,6 +55,8 @@ struct board *board_create(const struct board_config *config, const struct board
                            struct bus *bus, struct log *log, struct err *err);
 void board_destroy(struct board *board);
 void board_reset(struct board *board);
+// Changes the boot order, from the next reset on.
+void board_boot_order(struct board *board, const char *order);
 
 // When board_poll must next be called at the latest, in now_ns time; UINT64_MAX if no timer is
 // armed.

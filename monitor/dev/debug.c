@@ -41,6 +41,25 @@ static void console_write(void *dev, u32 addr, u64 value, unsigned size)
 
 const struct bus_ops debug_console_ops = { console_read, console_write, 1 };
 
+// Firmware that does not find E9h here saves itself the trouble.
+static u64 firmware_read(void *dev, u32 addr, unsigned size)
+{
+    const struct debug *debug = dev;
+
+    (void)addr, (void)size;
+    return log_on(debug->log, LOG_FIRMWARE) ? 0xe9 : 0xff;
+}
+
+static void firmware_write(void *dev, u32 addr, u64 value, unsigned size)
+{
+    const struct debug *debug = dev;
+
+    (void)addr, (void)size;
+    log_to(debug->log, LOG_FIRMWARE, "%c", (char)value);
+}
+
+const struct bus_ops debug_firmware_ops = { firmware_read, firmware_write, 1 };
+
 static u64 exit_read(void *dev, u32 addr, unsigned size)
 {
     (void)dev, (void)addr, (void)size;

@@ -13,6 +13,7 @@ struct debug {
 
 extern const struct bus_ops debug_post_ops;    // one port: 80h
 extern const struct bus_ops debug_console_ops; // one port: E9h; reads E9h to say it is there
+extern const struct bus_ops debug_firmware_ops; // one port: 402h, where firmware writes its log
 extern const struct bus_ops debug_exit_ops;    // isa-debug-exit: any write ends the machine
 
 void debug_init(struct debug *debug, const struct board_host *host, struct log *log);

@@ -46,7 +46,7 @@ static const struct {
 
 static void print_help(void)
 {
-    printf("Usage: ring3 -kernel FILE [OPTION]...\n"
+    printf("Usage: ring3 [-kernel FILE] [OPTION]...\n"
            "Runs an unmodified 32-bit x86 system by binary translation, without privileges.\n");
     for (unsigned g = 0; g < GROUPS; g++) {
         printf("\n%s\n", group_title[g]);
@@ -255,6 +255,10 @@ static bool take(struct options *o, const char *name, const char *arg, bool *don
         return once(&m->initrd, name, arg, err);
     if (strcmp(name, "append") == 0)
         return once(&m->append, name, arg, err);
+    if (strcmp(name, "bios") == 0)
+        return once(&m->bios, name, arg, err);
+    if (strcmp(name, "boot") == 0)
+        return options_boot(m, arg, err);
     if (strcmp(name, "serial") == 0)
         return once(&o->serial, name, arg, err);
     if (strcmp(name, "debugcon") == 0)
@@ -346,10 +350,6 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
     }
     if (optind < argc) {
         err_set(err, EXIT_USAGE, "unexpected argument %s; a kernel is given with -kernel", argv[optind]);
-        return OPTIONS_ERROR;
-    }
-    if (!o->machine.kernel) {
-        err_set(err, EXIT_USAGE, "there is nothing to run: name a kernel with -kernel FILE (--help)");
         return OPTIONS_ERROR;
     }
     if (!o->serial)

@@ -11,6 +11,8 @@
 #define OPTION_LIST(X)                                                                       \
     X(GUEST, "kernel", "FILE", "bzImage, Multiboot, 32-bit ELF, *.bin or boot sector to start")\
     X(GUEST, "initrd", "FILE", "initial RAM disk; for Multiboot \"FILE ARGS,FILE ARGS...\"") \
+    X(GUEST, "bios", "FILE", "firmware (default, without -kernel: Debian's SeaBIOS)")        \
+    X(GUEST, "boot", "LIST", "order=LETTERS (a floppy, c disk, d CD),once=...,menu=on,splash-time=MS")\
     X(GUEST, "append", "TEXT", "kernel command line")                                        \
     X(MACHINE, "m", "SIZE", "memory in MiB, or with a suffix K, M or G (default 128)")       \
     X(MACHINE, "cpu", "MODEL", "CPU model (default pentium3; help lists them)")              \
@@ -45,6 +47,9 @@ enum options_result {
 
 // Parses argv. Strings in *options point into argv. Prints help to standard output.
 enum options_result options_parse(struct options *options, int argc, char **argv, struct err *err);
+
+// Takes -boot's argument, drives.c.
+bool options_boot(struct machine_config *m, const char *text, struct err *err);
 
 // Parts, for unit tests. A size: digits with an optional suffix, MiB without one; 0 if malformed.
 u64 options_size(const char *text);

@@ -10,6 +10,8 @@
 
 // Where the ACPI tables lie: the last bytes of RAM.
 #define ACPI_LEN 0x10000u
+// Where Debian's package puts it.
+#define BIOS "/usr/share/seabios/bios.bin"
 #define RAM_MIN (2ull << 20)
 #define RAM_MAX 0xe0000000ull
 
@@ -110,18 +112,16 @@ static void host_serial_room(void *opaque, int port)
 {
     struct machine *m = opaque;
 
-    if (port == 0 && m->input_waits) {
-        __atomic_or_fetch(&m->io.pending, IO_SERIAL, __ATOMIC_SEQ_CST);
+    // The loop offers waiting input whenever it comes round.
+    if (port == 0 && m->input_waits)
         vcpu_post(m->v, EV_KICK);
-    }
 }
 
 static void host_memory_map(void *opaque, u32 base, u32 len, bool read_ram, bool write_ram)
 {
     struct machine *m = opaque;
 
-    phys_map(&m->phys, base, len, base >> PAGE_SHIFT,
-             (read_ram ? PHYS_READ : 0) | (write_ram ? PHYS_WRITE : 0));
+    lowmem_map(&m->lowmem, base, len, read_ram, write_ram);
     if (m->built)
         mmu_flush_all(m->v);
 }
@@ -170,6 +170,10 @@ static bool create_board(struct machine *m, struct err *err)
         .ram_size = m->config.ram_size,
         .debug_exit_base = m->config.debug_exit_base,
         .debug_exit_size = m->config.debug_exit_size,
+        .firmware = m->config.bios != NULL,
+        .boot_order = m->config.boot_once ? m->config.boot_once : m->config.boot_order,
+        .boot_menu = m->config.boot_menu,
+        .boot_menu_wait_ms = m->config.boot_menu_wait_ms,
     };
     const struct board_host host = {
         .opaque = m,
@@ -240,7 +244,8 @@ static bool build(struct machine *m, struct err *err)
         m->v->mmu = NULL;
         return false;
     }
-    if (!create_board(m, err))
+    if (!lowmem_init(&m->lowmem, &m->phys, &m->bus, err) ||
+        (m->config.bios && !lowmem_firmware(&m->lowmem, m->config.bios, err)) || !create_board(m, err))
         return false;
     m->v->intr_ack = board_intr_ack;
     m->v->pic = m->board;
@@ -262,6 +267,8 @@ struct machine *machine_create(const struct machine_config *config, struct err *
         return NULL;
     }
     m->config = *config;
+    if (!m->config.bios && !m->config.kernel)
+        m->config.bios = BIOS;
     m->phys.memfd = -1;
     m->io = (struct io){ .epoll = -1, .timer = -1, .limit = -1, .wake = -1, .stop = -1, .serial = -1 };
     bus_init(&m->bus);
@@ -316,6 +323,12 @@ bool machine_load(struct machine *m, struct err *err)
     __atomic_store_n(&m->requests, 0, __ATOMIC_SEQ_CST);
     __atomic_and_fetch(&v->event, ~(u32)(EV_INTR | EV_NMI | EV_STOP), __ATOMIC_SEQ_CST);
     board_reset(m->board);
+    if (m->config.bios) {
+        // Firmware comes first, from the reset vector.
+        mmu_mode_changed(v);
+        mmu_flush_all(v);
+        return true;
+    }
     // All protocols but the boot sector's promise A20 on, and firmware would have left it so.
     m->phys.a20_mask = ~0u;
     if (!place_acpi(m, &load.acpi_base, &load.acpi_len, err) || !load_guest(&load, v, &m->phys, err))

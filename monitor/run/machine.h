@@ -15,6 +15,10 @@ struct machine_config {
     const char *accel;            // engine name
     const char *bt_options;       // -bt LIST or NULL
     const char *kernel, *initrd, *append;
+    const char *bios;             // firmware image; NULL: none with a kernel, else SeaBIOS
+    const char *boot_order, *boot_once; // letters of a, c, d, n; or NULL. boot_once is for the first boot.
+    bool boot_menu;
+    unsigned boot_menu_wait_ms;
     int debug_exit_base, debug_exit_size; // base -1: none
     bool no_reboot;
     unsigned timeout_s;           // 0: none

@@ -4,6 +4,7 @@
 #define RING3_MONITOR_RUN_MACHINE_IMPL_H
 
 #include "io.h"
+#include "lowmem.h"
 #include "machine.h"
 #include "monitor/dev/board.h"
 
@@ -20,6 +21,7 @@ struct machine {
     struct vcpu *v;
     struct bus bus;
     struct phys phys;
+    struct lowmem lowmem;
     struct mmu mmu;
     struct board *board;
     const struct engine_ops *ops;
