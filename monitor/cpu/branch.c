@@ -89,16 +89,18 @@ enum done op_jcxz(struct vcpu *v, const struct insn *insn)
 enum done op_bound(struct vcpu *v, const struct insn *insn)
 {
     unsigned size = insn->opsize;
-    gla_t gla = mem_operand(v, insn, 2 * size, ACC_READ);
+    // Two operands to the alignment check.
+    gla_t gla = mem_operand(v, insn, size, ACC_READ);
+    gla_t upper = mem_linear(v, insn->seg, mem_ea(v, insn) + size, size, ACC_READ);
     i32 lo, hi, index;
 
     if (size == 4) {
         lo = mem_read32(v, gla);
-        hi = mem_read32(v, gla + 4);
+        hi = mem_read32(v, upper);
         index = v->gpr[insn->reg];
     } else {
         lo = (i16)mem_read16(v, gla);
-        hi = (i16)mem_read16(v, gla + 2);
+        hi = (i16)mem_read16(v, upper);
         index = (i16)v->gpr[insn->reg];
     }
     if (index < lo || index > hi)

@@ -117,17 +117,22 @@ enum done op_lsl(struct vcpu *v, const struct insn *insn)
 enum done op_arpl(struct vcpu *v, const struct insn *insn)
 {
     unsigned rpl = v->gpr[insn->reg] & 3;
-    struct rmw m;
+    gla_t gla = 0;
     u32 sel;
+    bool change;
 
     if (!vcpu_protected(v))
         return op_undefined(v, insn);
-    sel = rmw_begin(v, insn, 2, &m);
-    if ((sel & 3) < rpl) {
-        rmw_end(v, &m, (sel & ~3u) | rpl, 2);
-        set_zf(v, true);
-    } else {
-        set_zf(v, false);
-    }
+    // The segment must be writable, but a page only if there is something to write.
+    if (insn->has_mem)
+        gla = mem_operand(v, insn, 2, ACC_WRITE);
+    sel = insn->has_mem ? mem_read16(v, gla) : reg_read(v, insn->rm, 2);
+    change = (sel & 3) < rpl;
+    sel = (sel & ~3u) | rpl;
+    if (change && insn->has_mem)
+        mem_write16(v, gla, sel);
+    else if (change)
+        reg_write(v, insn->rm, sel, 2);
+    set_zf(v, change);
     return DONE_NEXT;
 }

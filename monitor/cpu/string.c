@@ -206,8 +206,9 @@ static void compare(struct vcpu *v, u32 a, u32 b, unsigned size)
 static void cmps_one(struct vcpu *v, const struct insn *insn)
 {
     unsigned size = string_size(insn);
-    u32 a = mem_read(v, string_source(v, insn), size);
+    // The order shows where both would fault. AMD's look at ES:EDI first, but for REPE CMPSB.
     u32 b = mem_read(v, string_dest(v, insn, ACC_READ), size);
+    u32 a = mem_read(v, string_source(v, insn), size);
     u32 step = string_step(v, insn);
 
     compare(v, a, b, size);

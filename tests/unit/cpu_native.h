@@ -30,7 +30,7 @@ struct state {
 struct outcome {
     struct state state;
     int trap; // -1: none
-    u32 error;
+    u32 error, cr2;
 };
 
 // ---- The host. One page of code: 64-bit entry, 32-bit body, 64-bit exit, and the state.
@@ -47,6 +47,12 @@ static inline void on_fault(int sig, siginfo_t *info, void *context)
     (void)sig, (void)info;
     fault_seen.trap = g[REG_TRAPNO];
     fault_seen.error = g[REG_ERR];
+    fault_seen.cr2 = g[REG_TRAPNO] == X_PF ? g[REG_CR2] : 0;
+    fault_seen.state = (struct state){
+        .gpr = { g[REG_RAX], g[REG_RCX], g[REG_RDX], g[REG_RBX], g[REG_RSP], g[REG_RBP], g[REG_RSI],
+                 g[REG_RDI] },
+        .eflags = g[REG_EFL],
+    };
     siglongjmp(fault_jump, 1);
 }
 
@@ -201,6 +207,9 @@ static inline void guest_do(struct guest *g, const struct insn *insn, const stru
     if (_setjmp(catcher)) {
         out->trap = v->fault.vector;
         out->error = v->fault.error;
+        out->cr2 = v->fault.vector == X_PF ? v->cr2 : 0;
+        memcpy(out->state.gpr, v->gpr, sizeof(v->gpr));
+        out->state.eflags = v->eflags;
         if (partial)
             return;
         ck_assert_mem_eq(v->gpr, in->gpr, sizeof(v->gpr)); // as it was before the instruction
@@ -276,7 +285,8 @@ static inline void report(const struct insn *insn, const u8 *bytes, const struct
         fprintf(stderr, "\n%s", k ? "guest" : "host ");
         for (unsigned i = 0; i < 9; i++)
             fprintf(stderr, " %08x", i < 8 ? o->state.gpr[i] : o->state.eflags & FL_TESTED);
-        fprintf(stderr, " %04x %04x %d/%#x", o->state.ds, o->state.es, o->trap, o->error);
+        fprintf(stderr, " %04x %04x %d/%#x %08x", o->state.ds, o->state.es, o->trap, o->error,
+                o->cr2);
     }
     fprintf(stderr, "\n");
 }
