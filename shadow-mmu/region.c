@@ -285,6 +285,18 @@ static bool mapped_span(const struct window *w, const struct region *r, u32 *fir
     return a < b;
 }
 
+// Like reserve, for a range that begins and ends with a mapping of its own, and can't fail. The
+// host refuses even to replace mappings when the process has more than it may; removing them it
+// can't refuse, and then there is room.
+static void reserve_all(u8 *at, u64 len)
+{
+    if (reserve(at, len))
+        return;
+    CHECK(munmap(at, len) == 0);
+    CHECK(mmap(at, len, PROT_NONE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) == at);
+}
+
 void window_reset(struct windows *ws, struct window *w)
 {
     u32 first = ~0u, last = 0, a, b;
@@ -296,9 +308,7 @@ void window_reset(struct windows *ws, struct window *w)
         }
     }
     if (first < last) {
-        // From the first mapped page to the last, no host mapping needs splitting, so that this
-        // works even when the process has as many as it may.
-        CHECK(reserve(host_of(w, first), (u64)(last - first) << PAGE_SHIFT));
+        reserve_all(host_of(w, first), (u64)(last - first) << PAGE_SHIFT);
         ws->stat.resets++;
     }
     add_maps(ws, w, -(int)w->maps);

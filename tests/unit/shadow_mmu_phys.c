@@ -111,6 +111,7 @@ START_TEST(rom)
 {
     struct guest *g = guest_new();
     u8 image[5000], *at, *big;
+    u32 n = 0;
 
     memset(image, 7, sizeof(image));
     at = phys_add_rom(&g->phys, 0xffffe000, image, sizeof(image));
@@ -122,10 +123,16 @@ START_TEST(rom)
     at[0] = 9;
     ck_assert_uint_eq(phys_read32(&g->phys, 0xffffe000), 0x07070709);
     // The space has an end, and a ROM can't run over the top.
-    big = calloc(1, 5 << 20);
-    ck_assert_ptr_null(phys_add_rom(&g->phys, 0xf0000000, big, 4 << 20));
+    big = calloc(1, 1 << 20);
     ck_assert_ptr_null(phys_add_rom(&g->phys, 0xfffff000, big, 8192));
-    ck_assert_ptr_nonnull(phys_add_rom(&g->phys, 0xf0000000, big, (4 << 20) - 8192));
+    ck_assert_ptr_null(phys_add_rom(&g->phys, 0xf0000800, big, 4096));
+    while (n < 100 && (at = phys_add_rom(&g->phys, 0xf0000000 + (n << 20), big, 1 << 20))) {
+        ck_assert_ptr_eq(phys_host(&g->phys, 0xf0000000 + (n << 20)), at);
+        n++;
+    }
+    ck_assert_uint_ge(n, 3);
+    ck_assert_uint_lt(n, 100);
+    ck_assert_ptr_null(phys_host(&g->phys, 0xf0000000 + (n << 20)));
     free(big);
     guest_free(g);
 }

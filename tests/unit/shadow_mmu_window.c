@@ -3,6 +3,8 @@
 // access that does not fault on the host must give what the guest's tables say.
 #include "unit/mmu_window.h"
 
+#include <sys/mman.h>
+
 START_TEST(identity)
 {
     struct guest *g = paged(0, NULL);
@@ -475,6 +477,78 @@ START_TEST(write_protect)
 }
 END_TEST
 
+// Takes host mappings until the process may have no more.
+static void exhaust_mappings(void)
+{
+    size_t size = 1ull << 30;
+    u8 *area = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    ck_assert_ptr_ne(area, MAP_FAILED);
+    for (size_t at = 0; at < size; at += 2 * PAGE_SIZE)
+        if (mprotect(area + at, PAGE_SIZE, PROT_READ) < 0)
+            return;
+    ck_abort_msg("the host never refuses a mapping");
+}
+
+// The host refuses mappings long before the budget is used up: every access is still right, if need
+// be in the checked form.
+START_TEST(refused)
+{
+    struct guest *g = paged(CR4_PSE, NULL);
+    struct vcpu *v = g->v;
+    u32 root[2], value, pferr, seed = 7, filled = 0;
+
+    for (u32 s = 0; s < 2; s++) {
+        root[s] = guest_space(g);
+        for (u32 i = 0; i < 500; i++)
+            guest_map(g, root[s], 0x8000000 + (i << 12), (0x400000 + (i * 7 % 500 << 12)) | RWUAD);
+        guest_put(g, guest_pde(g, root[s], 0xc0000000), 0x400000 | RWAD | PTE_PS);
+        guest_enter(g, root[s]);
+        guest_cpl(g, 3);
+        for (u32 i = 0; i < 300; i++)
+            page_at(g, 0x8000000 + (i << 12));
+        guest_cpl(g, 0);
+    }
+    exhaust_mappings();
+    for (u32 n = 0; n < 5000; n++) {
+        u32 i;
+        bool user;
+        gla_t gla;
+
+        seed = seed * 1664525 + 1013904223;
+        i = (seed >> 8) % 500;
+        user = seed >> 31;
+        if ((seed >> 20 & 63) == 0)
+            guest_enter(g, root[seed >> 30 & 1]);
+        guest_cpl(g, user ? 3 : 0);
+        gla = (user ? 0x8000000 : 0xc0000000) + (i << 12);
+        switch (access_word(g, gla + 8, false, &value, &pferr)) {
+        case WINDOW_FILLED:
+            ck_assert_uint_eq(value, 0x400000 + ((user ? i * 7 % 500 : i) << 12));
+            filled++;
+            break;
+        case WINDOW_NOT_PLAIN:
+            ck_assert_uint_eq(mmu_read32(v, gla + 8, user),
+                              0x400000 + ((user ? i * 7 % 500 : i) << 12));
+            break;
+        default:
+            ck_abort();
+        }
+        if (n % 100 == 0)
+            mmu_protect_code(v, 0x400000 + (i << 12));
+        if (n % 50 == 0)
+            mmu_invlpg(v, gla);
+        if (n % 1000 == 0) {
+            check_maps(g);
+            check_writable(g);
+        }
+    }
+    ck_assert_uint_gt(windows_stats(&g->mmu)->refused, 0);
+    ck_assert_uint_gt(filled, 0);
+    guest_free(g);
+}
+END_TEST
+
 // A page through which the kernel looks at other memory is soon not worth mapping; one that is used
 // a lot each time is, and so is every page that stays.
 START_TEST(transient)
@@ -560,4 +634,4 @@ END_TEST
 
 GUEST_TESTS("shadow-mmu: windows", identity, permissions_32, permissions_pae, staleness,
             directory, large_4m, large_2m, code, spaces, generations, isolation, write_protect,
-            transient, budget_300, budget_20)
+            transient, refused, budget_300, budget_20)
