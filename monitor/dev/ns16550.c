@@ -343,6 +343,11 @@ static u8 read_lsr(struct ns16550 *u)
     if (u->count)
         u->flags[u->head] = 0; // seen
     u->lsr_errors = 0;
+    // Who polls for the next byte needn't wait until the timer wakes somebody up.
+    if (u->pause.armed && timers_now(u->timers) >= u->pause.due) {
+        timer_arm(u->timers, &u->pause, TIMER_NEVER);
+        room_again(u);
+    }
     return value;
 }
 

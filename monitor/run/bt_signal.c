@@ -86,7 +86,7 @@ static void handler(int signo, siginfo_t *info, void *context)
 
     if (e && (signo == SIGUSR1 || signo == SIGTRAP)) {
         step_or_stop(e, reg);
-    } else if (e && arena_has(&e->arena, reg[REG_RIP])) {
+    } else if (info->si_code > 0 && e && arena_has(&e->arena, reg[REG_RIP])) {
         if (!host_stack_fault(e, reg, (u64)info->si_addr)) {
             if ((u64)reg[REG_RIP] < e->bt.stubs.end)
                 goto ours;
@@ -96,6 +96,8 @@ static void handler(int signo, siginfo_t *info, void *context)
 ours:
         // A bug of ours: die of it at the place, after whoever handled it before us (the terminal).
         sigaction(signo, &previous[signo], NULL);
+        if (info->si_code <= 0) // sent by somebody (kill): it will not come again by itself
+            raise(signo);
     }
     errno = saved_errno;
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#define _GNU_SOURCE // ppoll
 #include "io.h"
 
 #include "monitor/base/log.h"
@@ -167,6 +166,7 @@ void io_sleep(struct io *io, u64 deadline, const u32 *event, u32 mask)
 {
     struct pollfd fd = { .fd = io->wake, .events = POLLIN };
     struct timespec left;
+    bool woken = true;
     u64 now;
 
     // The sleeper keeps the time itself: one thread switch less for every tick of an idle guest.
@@ -176,10 +176,12 @@ void io_sleep(struct io *io, u64 deadline, const u32 *event, u32 mask)
     if (!(__atomic_load_n(event, __ATOMIC_SEQ_CST) & mask)) {
         now = io_now();
         left = to_timespec(deadline > now ? deadline - now : 0);
-        ppoll(&fd, 1, deadline == IO_NEVER ? NULL : &left, NULL);
+        woken = ppoll(&fd, 1, deadline == IO_NEVER ? NULL : &left, NULL) != 0;
     }
     __atomic_store_n(&io->sleeping, 0, __ATOMIC_SEQ_CST);
-    drain(io->wake);
+    // A wake-up that comes after the time-out ends the next sleep early, no more.
+    if (woken)
+        drain(io->wake);
 }
 
 void io_wake(struct io *io)
