@@ -253,7 +253,8 @@ size_t acpi_build(const struct acpi_config *config, u32 base, u8 *out, size_t le
 {
     struct table t = { out, len };
 
-    memset(out, 0, MIN(len, DSDT_AT));
+    if (len)
+        memset(out, 0, MIN(len, DSDT_AT));
     put_text(&t, 0, "RSD PTR ");
     put_text(&t, 9, "RING3 ");
     put(&t, 16, base + RSDT_AT, 4);

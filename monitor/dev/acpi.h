@@ -14,7 +14,8 @@ struct acpi_config {
 };
 
 // Writes the tables as they are to lie at `base` (a multiple of 64); the RSDP first. At most len
-// bytes are written; returns the number needed. What does not fit is cut off, so compare.
+// bytes are written (out may be NULL if len is 0); returns the number needed. What does not fit is
+// cut off, so compare.
 size_t acpi_build(const struct acpi_config *config, u32 base, u8 *out, size_t len);
 
 #endif

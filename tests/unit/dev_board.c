@@ -637,7 +637,8 @@ int main(void)
     Suite *s = suite_create("board");
     TCase *t = tcase_create("board"), *raw = tcase_create("firmware");
 
-    tcase_set_timeout(t, 30);
+    tcase_set_timeout(t, 60);
+    tcase_set_timeout(raw, 60);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, configuration_mechanism);
     tcase_add_test(t, base_addresses);

@@ -471,6 +471,7 @@ int main(void)
     Suite *s = suite_create("i8042");
     TCase *t = tcase_create("i8042");
 
+    tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, self_tests);
     tcase_add_test(t, command_byte);

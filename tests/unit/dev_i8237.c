@@ -251,6 +251,7 @@ int main(void)
     Suite *s = suite_create("i8237");
     TCase *t = tcase_create("i8237");
 
+    tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, registers);
     tcase_add_test(t, to_memory);

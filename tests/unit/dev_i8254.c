@@ -551,6 +551,7 @@ int main(void)
     Suite *s = suite_create("i8254");
     TCase *t = tcase_create("i8254");
 
+    tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, random_operation, 0, 24);
     tcase_add_test(t, skipping_periods);
     tcase_add_test(t, next_rise_is_when_it_rises);

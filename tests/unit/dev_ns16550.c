@@ -402,6 +402,7 @@ int main(void)
     Suite *s = suite_create("ns16550");
     TCase *t = tcase_create("ns16550");
 
+    tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, after_reset);
     tcase_add_test(t, register_bits);
