@@ -122,7 +122,8 @@ static void catch_signals(void)
     setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-// Maps the areas of the image; returns a view of it in one piece.
+// Maps the areas of the image, with nothing left to be mapped on demand, which would show in page-fault error codes;
+// returns a view of it in one piece.
 static u8 *map_image(struct batch *b)
 {
     int fd = memfd_create("image", 0);
@@ -137,13 +138,15 @@ static u8 *map_image(struct batch *b)
         const struct area *a = &areas[i];
         int prot = PROT_READ | (a->flags & AREA_WRITE ? PROT_WRITE : 0) | (a->flags & AREA_EXEC ? PROT_EXEC : 0);
         void *at = (void *)(u64)a->gla;
-        void *got = mmap(at, a->pages * PAGE_SIZE, prot, MAP_SHARED | MAP_FIXED, fd, a->first * PAGE_SIZE);
+        void *got = mmap(at, a->pages * PAGE_SIZE, prot, MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, a->first * PAGE_SIZE);
 
         if (got != at && !(a->flags & AREA_OPTIONAL))
             die("cannot map the case's memory");
         if (i == AREA_ZERO)
             b->has_zero = got == at;
     }
+    if (mlockall(MCL_CURRENT) < 0)
+        fprintf(stderr, "oracle-native: mlockall: %s; going on without\n", strerror(errno));
     return image;
 }
 

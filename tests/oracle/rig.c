@@ -93,7 +93,7 @@ static void make_tables(struct rig *rig)
 {
     u8 *sys = rig->phys.mem + SYSTEM;
     u32 esp0 = RIG_SYSTEM + STACK_TOP;
-    u16 ss0 = 0x18;
+    u16 ss0 = 0x18, no_bitmap = 0x68;
 
     put64(rig, SYSTEM + GDT + 0x08, descriptor(0, 0xfffff, 0xc09b));
     put64(rig, SYSTEM + GDT + 0x10, descriptor(0, 0xfffff, 0xc09b));
@@ -101,9 +101,11 @@ static void make_tables(struct rig *rig)
     put64(rig, SYSTEM + GDT + 0x20, descriptor(0, 0xfffff, 0xc0fb));
     put64(rig, SYSTEM + GDT + 0x28, descriptor(0, 0xfffff, 0xc0f3));
     put64(rig, SYSTEM + GDT + 0x30, descriptor(0, 0xfffff, 0xa0fb));
+    put64(rig, SYSTEM + GDT + 0x78, descriptor(0, 0, 0x40f5));
     put64(rig, SYSTEM + GDT + 0x40, descriptor(RIG_SYSTEM + TSS, 0x67, SEG_P | SYS_TSS32_BUSY));
     memcpy(sys + TSS + 4, &esp0, 4);
     memcpy(sys + TSS + 8, &ss0, 2);
+    memcpy(sys + TSS + 102, &no_bitmap, 2);
     for (u32 n = 0; n < 256; n++) {
         u32 handler = RIG_SYSTEM + HANDLERS + n;
         bool user = n == 3 || n == 4 || n == 0x80;

@@ -39,7 +39,7 @@ void rig_run(struct rig *rig, const struct oracle_case *c, const u8 *before, str
 // The time limit: called from a signal handler, makes rig_run end with VECTOR_TIMEOUT.
 void rig_stop(struct rig *rig);
 
-// Ones for the sysem page's addresses, where host and guest differ.
+// The machine's own pages, where host and guest differ.
 #define RIG_SYSTEM 0xe7a30000u
 #define RIG_SYSTEM_PAGES 4u
 

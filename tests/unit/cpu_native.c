@@ -218,6 +218,7 @@ static unsigned long prepare(void)
 START_TEST(random_instructions)
 {
     compare(prepare());
+    guest_free(&guest_rig);
 }
 END_TEST
 
@@ -227,6 +228,7 @@ START_TEST(random_faults)
 
     fault_mode_start();
     compare(cases);
+    guest_free(&guest_rig);
 }
 END_TEST
 

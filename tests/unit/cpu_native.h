@@ -189,6 +189,14 @@ static inline void guest_init(struct guest *g)
     cpu_set_cpl(v, 3);
 }
 
+static inline void guest_free(struct guest *g)
+{
+    mmu_destroy(&g->mmu);
+    phys_destroy(&g->phys);
+    bus_destroy(&g->bus);
+    free(g->v);
+}
+
 // partial: a fault may leave a repeated string instruction half done.
 static inline void guest_do(struct guest *g, const struct insn *insn, const struct state *in,
                             struct outcome *out, bool partial)

@@ -281,7 +281,7 @@ static bool same(const struct outcome *a, const struct outcome *b)
 static void plant(u32 address, u16 sel)
 {
     if (address >= DATA && address < DATA + DATA_SIZE - 2) {
-        *(u16 *)(uintptr_t)address = sel;
+        memcpy((void *)(uintptr_t)address, &sel, 2);
         phys_write(&guest_rig.phys, address, &sel, 2);
     }
 }
@@ -362,6 +362,7 @@ START_TEST(random_segments)
     printf("%lu cases in the %s, %lu of them faults\n", cases, have_ldt ? "LDT" : "GDT", faults);
     ck_assert_uint_gt(faults, cases / 10);
     ck_assert_uint_eq(differences, 0);
+    guest_free(&guest_rig);
 }
 END_TEST
 

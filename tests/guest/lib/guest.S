@@ -8,8 +8,8 @@
 //   pae     CPL 3, PAE paging
 //   seg     CPL 3, all segments with base 0x40000000 and a limit of 1 GiB, mapped to the same memory
 //
-// and "verbose" prints everything that is hashed. Output goes to the first serial port; the end is a write to isa-debug-exit: 0x10 passed (the
-// monitor's exit status is then 33), anything else failed.
+// "verbose" there prints everything that is hashed. Output goes to the first serial port; the end is a write
+// to isa-debug-exit: 0x10 passed (the monitor's exit status is then 33), anything else failed.
     .globl _start, h_write, h_exit
 
 #define COM1 0x3f8
