@@ -143,6 +143,10 @@ static inline void rm_write(struct vcpu *v, const struct insn *insn, u32 value, 
         mem_write(v, mem_operand(v, insn, size, ACC_WRITE), value, size);
 }
 
+// Guest memory is not aligned.
+typedef u16 u16_any __attribute__((aligned(1), may_alias));
+typedef u32 u32_any __attribute__((aligned(1), may_alias));
+
 // A ModRM operand that is read, changed and written: rmw_begin checks for writing, so that
 // rmw_end can't fault. host is NULL for memory that is not plain (MMIO, code pages, page-crossing).
 struct rmw {
@@ -168,7 +172,9 @@ static inline u32 rmw_begin(struct vcpu *v, const struct insn *insn, unsigned si
         }
         m->host = (void *)(e->addend + m->gla);
     }
-    return size == 4 ? *(u32 *)m->host : size == 2 ? *(u16 *)m->host : *(u8 *)m->host;
+    return size == 4   ? *(u32_any *)m->host
+           : size == 2 ? *(u16_any *)m->host
+                       : *(u8 *)m->host;
 }
 
 static inline void rmw_end(struct vcpu *v, const struct rmw *m, u32 value, unsigned size)
@@ -176,9 +182,9 @@ static inline void rmw_end(struct vcpu *v, const struct rmw *m, u32 value, unsig
     if (unlikely(!m->host))
         mem_write(v, m->gla, value, size);
     else if (size == 4)
-        *(u32 *)m->host = value;
+        *(u32_any *)m->host = value;
     else if (size == 2)
-        *(u16 *)m->host = value;
+        *(u16_any *)m->host = value;
     else
         *(u8 *)m->host = value;
 }
