@@ -352,6 +352,11 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
         err_set(err, EXIT_USAGE, "unexpected argument %s; a kernel is given with -kernel", argv[optind]);
         return OPTIONS_ERROR;
     }
+    if (!o->machine.kernel && !o->machine.bios) {
+        err_set(err, EXIT_USAGE, "there is nothing to run: name a kernel with -kernel FILE, or firmware with "
+                "-bios FILE (--help)");
+        return OPTIONS_ERROR;
+    }
     if (!o->serial)
         o->serial = "stdio";
     if (!o->debugcon)
