@@ -191,8 +191,10 @@ void rig_free(struct rig *rig)
     if (rig->phys.memfd >= 0)
         phys_destroy(&rig->phys);
     bus_destroy(&rig->bus);
-    if (rig->v)
+    if (rig->v) {
+        interp_release(rig->v);
         munmap(rig->v, sizeof(*rig->v));
+    }
     free(rig);
 }
 

@@ -99,6 +99,47 @@ START_TEST(stale)
 }
 END_TEST
 
+// Global translations outlive a CR3 write; nothing else may, whatever was cached in between.
+START_TEST(stale_global)
+{
+    struct guest *g = paged(CR4_PGE);
+    struct vcpu *v = g->v;
+    u32 root = v->cr3;
+
+    for (u32 i = 0; i < 512; i++) {
+        phys_write32(&g->phys, 0x400000 + (i << 12), i);
+        phys_write32(&g->phys, 0x800000 + (i << 12), 10000 + i);
+    }
+    for (u32 round = 0; round < 3; round++) {
+        u32 n = round == 1 ? 512 : 40, old = round & 1 ? 0x800000 : 0x400000;
+
+        for (u32 i = 0; i < n; i++)
+            guest_map(g, root, 0x10000000 + (i << 12), (old + (i << 12)) | RWU | (i & 1 ? PTE_G : 0));
+        v->cr4 &= ~CR4_PGE;
+        mmu_mode_changed(v);
+        v->cr4 |= CR4_PGE;
+        mmu_mode_changed(v);
+        for (u32 i = 0; i < n; i++)
+            ck_assert_uint_eq(mmu_read32(v, 0x10000000 + (i << 12), false),
+                              i + (round & 1 ? 10000 : 0));
+        for (u32 i = 0; i < n; i++)
+            guest_map(g, root, 0x10000000 + (i << 12),
+                      ((old ^ 0xc00000) + (i << 12)) | RWU | (i & 1 ? PTE_G : 0));
+        mmu_cr3_written(v);
+        for (u32 i = 0; i < n; i++) {
+            bool kept = i & 1 && n == 40;
+            u32 value = mmu_read32(v, 0x10000000 + (i << 12), false);
+
+            // With too many to remember, all go.
+            ck_assert_uint_eq(value, i + ((round & 1) == kept ? 10000 : 0));
+        }
+        mmu_invlpg(v, 0x10001000);
+        ck_assert_uint_eq(mmu_read32(v, 0x10001000, false), 1 + (round & 1 ? 0 : 10000));
+    }
+    guest_free(g);
+}
+END_TEST
+
 START_TEST(stale_large)
 {
     struct guest *g = paged(CR4_PSE);
@@ -317,5 +358,5 @@ START_TEST(asids)
 }
 END_TEST
 
-GUEST_TESTS("shadow-mmu: accesses", crossing, wrap, stale, stale_large, privilege, dirty, devices,
-            code_page, fetch, asids)
+GUEST_TESTS("shadow-mmu: accesses", crossing, wrap, stale, stale_global, stale_large, privilege,
+            dirty, devices, code_page, fetch, asids)

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The run: the native server, the guest machines, and judging a case.
+#ifndef RING3_TESTS_ORACLE_ORACLE_H
+#define RING3_TESTS_ORACLE_ORACLE_H
+
+#include "casefile.h"
+#include "generate.h"
+#include "rig.h"
+
+#include <sys/types.h>
+
+#define MAX_RIGS 32
+
+struct oracle {
+    struct batch *batch;   // shared with the server
+    int memfd;
+    const char *server;    // its path
+    pid_t pid;
+    int to, from;          // pipes
+    struct rig *rig[MAX_RIGS];
+    unsigned rigs;
+    u8 template[IMAGE_SIZE], before[IMAGE_SIZE];
+    u64 template_seed;
+    // For whoever tells of a crash: in shared memory.
+    struct progress {
+        struct oracle_case c;
+        const char *mode;
+        u64 cases, runs, skipped, failures;
+    } *progress;
+};
+
+// ---- server.c
+// Runs batch->c[0..count) natively, into batch->r. A case that takes the server down gets VECTOR_ESCAPED.
+void oracle_native(struct oracle *o, u32 count);
+bool oracle_server_start(struct oracle *o);
+void oracle_server_stop(struct oracle *o);
+
+// ---- judge.c
+// Whether the case can be judged from its native outcome.
+bool oracle_usable(const struct oracle_case *c, const struct oracle_result *native);
+// Runs the case on one machine, twice, and compares. True if all is equal; else *guest is the outcome that is not, and
+// the differences are printed to f (may be NULL).
+bool oracle_judge(struct oracle *o, struct rig *rig, const struct oracle_case *c, const struct oracle_result *native,
+                  struct oracle_result *guest, FILE *f);
+// Makes a failing case smaller while it fails on the machine.
+void oracle_reduce(struct oracle *o, struct rig *rig, struct oracle_case *c);
+
+#endif

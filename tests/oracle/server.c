@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The oracle's side of the native server.
+#include "oracle.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+bool oracle_server_start(struct oracle *o)
+{
+    int to[2], from[2];
+    char fd[16];
+
+    if (pipe(to) < 0 || pipe(from) < 0) {
+        perror("oracle: pipe");
+        return false;
+    }
+    snprintf(fd, sizeof(fd), "%d", o->memfd);
+    o->pid = fork();
+    if (o->pid == 0) {
+        dup2(to[0], 0);
+        dup2(from[1], 1);
+        close(to[1]);
+        close(from[0]);
+        execl(o->server, o->server, fd, (char *)NULL);
+        perror(o->server);
+        _exit(127);
+    }
+    close(to[0]);
+    close(from[1]);
+    o->to = to[1];
+    o->from = from[0];
+    return o->pid > 0;
+}
+
+void oracle_server_stop(struct oracle *o)
+{
+    if (o->pid <= 0)
+        return;
+    close(o->to);
+    close(o->from);
+    kill(o->pid, SIGKILL);
+    waitpid(o->pid, NULL, 0);
+    o->pid = 0;
+}
+
+static bool exchange(struct oracle *o)
+{
+    char byte = 1;
+    ssize_t n;
+
+    if (write(o->to, &byte, 1) != 1)
+        return false;
+    do
+        n = read(o->from, &byte, 1);
+    while (n < 0 && errno == EINTR);
+    return n == 1;
+}
+
+void oracle_native(struct oracle *o, u32 count)
+{
+    struct batch *b = o->batch;
+
+    memset(b->r, 0, sizeof(b->r[0]) * count);
+    b->count = count;
+    b->done = 0;
+    while (!exchange(o)) {
+        oracle_server_stop(o);
+        if (b->done >= count || !oracle_server_start(o))
+            exit(2);
+        b->r[b->done++].vector = VECTOR_ESCAPED;
+    }
+}
