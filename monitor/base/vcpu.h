@@ -12,6 +12,7 @@
 #include <setjmp.h>
 
 struct cpu_model; // monitor/cpu/model.h
+struct decoded;   // monitor/cpu/interp.c
 struct mmu;       // shadow-mmu/mmu.h
 
 // A segment register with its hidden part (SDM 3.4.3). In real and virtual-8086 mode the hidden
@@ -136,6 +137,8 @@ struct vcpu {
     void *pic;
     void (*ferr)(void *pic, bool level); // FERR# output, for CR0.NE = 0
     bool ferr_level; // what ferr was last told (monitor/cpu/fpu.c)
+
+    struct decoded *decoded; // the interpreter's decode cache; whoever runs it, NULL at first
 
     struct counters count;
     struct fault_record recent[FAULT_RECORDS]; // [recent_count % FAULT_RECORDS] is the next

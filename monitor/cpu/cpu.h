@@ -28,8 +28,7 @@ enum cpu_exit {
 // single-step/breakpoint traps. Returns early when v->event has a bit other than
 // EV_INTR/EV_NMI, on HLT, and on shutdown.
 enum cpu_exit interp_run(struct vcpu *v, u64 budget);
-// Frees the decode cache that interp_run keeps in v->engine, which must have been zeroed before
-// the first run.
+// Frees the decode cache that interp_run keeps in v->decoded.
 void interp_release(struct vcpu *v);
 
 // Executes exactly one instruction at CS:EIP, faults delivered, traps (TF, DR) included; no

@@ -28,21 +28,10 @@ struct decoded {
 };
 #define MODE_EMPTY 1u
 
-// In v->engine, while interp_run is the engine.
-struct interp {
-    struct decoded *cache;
-};
-_Static_assert(sizeof(struct interp) <= ENGINE_AREA, "the engine's area");
-
-static struct interp *interp_of(struct vcpu *v)
-{
-    return (struct interp *)v->engine;
-}
-
 void interp_release(struct vcpu *v)
 {
-    free(interp_of(v)->cache);
-    interp_of(v)->cache = NULL;
+    free(v->decoded);
+    v->decoded = NULL;
 }
 
 static inline bool code32(const struct vcpu *v)
@@ -241,17 +230,16 @@ static bool boundary(struct vcpu *v, enum cpu_exit *exit)
 
 enum cpu_exit interp_run(struct vcpu *v, u64 budget)
 {
-    struct interp *in = interp_of(v);
     jmp_buf catcher, *outer = v->catcher;
     u64 end = v->count.interpreted + budget;
     struct decoded scratch;
     enum cpu_exit exit = CPU_RAN;
 
-    if (!in->cache) {
-        in->cache = aligned_alloc(64, DCACHE_SIZE * sizeof(*in->cache));
-        CHECK(in->cache);
+    if (!v->decoded) {
+        v->decoded = aligned_alloc(64, DCACHE_SIZE * sizeof(*v->decoded));
+        CHECK(v->decoded);
         for (unsigned i = 0; i < DCACHE_SIZE; i++)
-            in->cache[i].mode = MODE_EMPTY;
+            v->decoded[i].mode = MODE_EMPTY;
     }
     if (_setjmp(catcher)) {
         v->catcher = outer;
@@ -266,11 +254,11 @@ enum cpu_exit interp_run(struct vcpu *v, u64 budget)
         if (unlikely(!quiet(v))) {
             if (!boundary(v, &exit))
                 break;
-            step(v, in->cache, &scratch);
+            step(v, v->decoded, &scratch);
             continue;
         }
         v->count.interpreted++;
-        d = decode(v, in->cache, &scratch);
+        d = decode(v, v->decoded, &scratch);
         if (d->fn(v, &d->insn) == DONE_NEXT)
             v->eip += d->insn.len;
     }

@@ -130,8 +130,12 @@ static void execute(struct vcpu *v, const struct insn *insn, const struct simd_f
         return;
     if (insn->has_mem) {
         gla = op_mem(v, insn, form->size, to_memory ? ACC_WRITE : ACC_READ);
-        if ((form->flags & FORM_ALIGNED) && (gla & 15))
-            vcpu_raise(v, X_GP, 0);
+        if (form->size == 16 && (gla & 15)) {
+            if (form->flags & FORM_ALIGNED)
+                vcpu_raise(v, X_GP, 0);
+            if (user(v) && v->cr0 & v->eflags & FL_AC) // as most processors do
+                vcpu_raise(v, X_AC, 0);
+        }
         if (!to_memory)
             mmu_read(v, gla, h.mem, form->size, user(v));
     } else {

@@ -64,6 +64,7 @@ struct engine {
     u32 pause_pc, pause_eip;
     u32 dead[64], dead_count; // blocks that hints replaced last, a ring
     u64 flush_count, invalidations;
+    u32 missed_eip, missed;  // the last checked access that missed the TLB: whose, and where
     u8 *stack;               // the host stacks of translated code, each with a guard page below
     u64 stack_top[2];        // where their sentinels lie
     unsigned stack_user;     // which one frame.host_sp is in: 1 for CPL 3

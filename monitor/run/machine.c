@@ -290,8 +290,10 @@ void machine_destroy(struct machine *m)
         mmu_destroy(&m->mmu);
     if (m->phys.memfd >= 0)
         phys_destroy(&m->phys);
-    if (m->v)
+    if (m->v) {
+        interp_release(m->v);
         munmap(m->v, sizeof(struct vcpu));
+    }
     bus_destroy(&m->bus);
     free(m);
 }
