@@ -218,11 +218,18 @@ static void changed(struct vcpu *v, gla_t gla, u32 len)
 
 void mmu_cr3_written(struct vcpu *v)
 {
-    tlb_flush(v);
-    if (v->mmu->windows)
-        windows_cr3_written(v->mmu->windows);
-    else
+    struct mmu *mmu = v->mmu;
+    const struct window *super = mmu->window[0];
+
+    tlb_flush_local(v);
+    if (!mmu->windows) {
         changed(v, 0, 0);
+        return;
+    }
+    windows_cr3_written(mmu->windows);
+    // The fetches that xtags stand for are recorded in the window they were made in.
+    if (mmu->window[0] != super)
+        tlb_forget_code(v);
 }
 
 void mmu_mode_changed(struct vcpu *v)

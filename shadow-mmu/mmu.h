@@ -16,6 +16,10 @@ struct mmu {
     struct phys *phys;
     u32 next_asid;
     u32 asid_super, asid_user; // of the current address space
+    // TLB slots that took supervisor translations which are not global since the last flush;
+    // locals > 64: too many to name.
+    u16 local[64];
+    unsigned locals;
     u32 large[32]; // bit per 4 MiB of linear space: the TLB may hold parts of a large page there
     // NULL, or the windows (windows_init); window[] is for CPL < 3 and CPL 3, see mmu_window.
     struct windows *windows;

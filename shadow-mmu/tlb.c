@@ -6,6 +6,13 @@
 
 #define ASID_MAX 4095
 
+static void note_local(struct mmu *mmu, unsigned slot)
+{
+    if (mmu->locals < ARRAY_LEN(mmu->local))
+        mmu->local[mmu->locals] = slot;
+    mmu->locals += mmu->locals <= ARRAY_LEN(mmu->local);
+}
+
 static void tlb_fill(struct vcpu *v, gla_t gla, const struct walk *w, enum access access,
                      bool user)
 {
@@ -25,6 +32,8 @@ static void tlb_fill(struct vcpu *v, gla_t gla, const struct walk *w, enum acces
         e->xtag = tag;
     else if (e->xtag != tag || e->gpa != gpa || w->nx)
         e->xtag = 0;
+    if (!user && !w->global)
+        note_local(v->mmu, e - v->tlb);
     e->rtag = tag;
     e->wtag = 0;
     if ((p->flags & (PHYS_WRITE | PHYS_CODE)) == PHYS_WRITE && w->dirty &&
@@ -60,12 +69,31 @@ void tlb_flush(struct vcpu *v)
     mmu->asid_super = mmu->next_asid++;
     mmu->asid_user = mmu->next_asid++;
     memset(mmu->large, 0, sizeof(mmu->large));
+    mmu->locals = 0;
     mmu_cpl_changed(v);
 }
 
 static void drop(struct tlb_entry *e)
 {
     e->rtag = e->wtag = e->xtag = 0;
+}
+
+// Between two CR3 writes a kernel touches few pages that are not global: its user's buffers.
+void tlb_flush_local(struct vcpu *v)
+{
+    struct mmu *mmu = v->mmu;
+
+    if (!(v->cr4 & CR4_PGE) || mmu->locals > ARRAY_LEN(mmu->local) ||
+        mmu->next_asid > ASID_MAX) {
+        tlb_flush(v);
+        return;
+    }
+    v->count.tlb_flushes++;
+    for (unsigned i = 0; i < mmu->locals; i++)
+        drop(&v->tlb[mmu->local[i]]);
+    mmu->locals = 0;
+    mmu->asid_user = mmu->next_asid++;
+    mmu_cpl_changed(v);
 }
 
 void tlb_flush_page(struct vcpu *v, gla_t gla)

@@ -64,6 +64,8 @@ bool tlb_translate(struct vcpu *v, gla_t gla, enum access access, bool user, gpa
 
 // Drops everything, by new asids.
 void tlb_flush(struct vcpu *v);
+// Drops everything but what is global and the supervisor's, as a CR3 write does.
+void tlb_flush_local(struct vcpu *v);
 // Drops one page, and the whole large page if it may lie in one.
 void tlb_flush_page(struct vcpu *v, gla_t gla);
 // Takes the right to write to the physical page at gpa from all entries (invariant 1).

@@ -71,7 +71,8 @@ static inline bool mapped(struct guest *g, gla_t gla, bool write)
 }
 
 // What an engine does with a direct access. WINDOW_FILLED means that it went through.
-static inline enum window_fault access_word(struct guest *g, gla_t gla, bool write, u32 *value, u32 *pferr)
+static inline enum window_fault access_word(struct guest *g, gla_t gla, bool write, u32 *value,
+                                            u32 *pferr)
 {
     for (int tries = 0; tries < 3; tries++) {
         enum window_fault found;

@@ -114,7 +114,8 @@ START_TEST(stale_global)
         u32 n = round == 1 ? 512 : 40, old = round & 1 ? 0x800000 : 0x400000;
 
         for (u32 i = 0; i < n; i++)
-            guest_map(g, root, 0x10000000 + (i << 12), (old + (i << 12)) | RWU | (i & 1 ? PTE_G : 0));
+            guest_map(g, root, 0x10000000 + (i << 12),
+                      (old + (i << 12)) | RWU | (i & 1 ? PTE_G : 0));
         v->cr4 &= ~CR4_PGE;
         mmu_mode_changed(v);
         v->cr4 |= CR4_PGE;
