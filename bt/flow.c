@@ -19,16 +19,12 @@ void flush_delta(struct trans *t)
     t->delta = 0;
 }
 
-void flow_check_target(struct trans *t, u32 eip, bool flags_dead, u32 otherwise)
+// Flags are kept even where the code that follows overwrites them: on a mismatch control goes elsewhere.
+void flow_check_target(struct trans *t, u32 eip, u32 otherwise)
 {
     struct emit *e = t->e;
     u8 *equal;
 
-    if (flags_dead) {
-        emit_alu_ri(e, 7, H_R8, eip);                        // cmp r8d, eip
-        emit_jcc(e, CC_NE, otherwise);
-        return;
-    }
     emit_mov64_rr(e, H_R9, H_RCX);
     emit_lea(e, H_RCX, H_R8, -1, 0, -eip);
     equal = emit_short(e, 0xe3);                             // jrcxz
@@ -157,8 +153,7 @@ static void return_point(struct trans *t, const struct insn *insn)
     if (!t->bt->opt.returns)
         return;
     t->out->ret_point[t->out->block.ret_count++] = emit_here(t->e);
-    flow_check_target(t, trans_eip(t, t->cur) + insn->len, t->flags_dead[t->cur + 1],
-                      t->bt->stubs.jump);
+    flow_check_target(t, trans_eip(t, t->cur) + insn->len, t->bt->stubs.jump);
 }
 
 static void translate_call(struct trans *t, const struct insn *insn)

@@ -78,7 +78,8 @@ static bool bit_memory(struct trans *t, const struct insn *insn)
     struct emit *e = t->e;
     struct hmem m;
 
-    if (insn->opsize != 4 || !seg_flat(t, insn->seg) || insn->reg == R_ESP)
+    // With 16-bit addresses the sum would have to wrap once more.
+    if (insn->opsize != 4 || insn->addrsize != 4 || !seg_flat(t, insn->seg) || insn->reg == R_ESP)
         return false;
     bt_save_flags(&t->bt->stubs, e);
     emit_mov_rr(e, H_R9, insn->reg);

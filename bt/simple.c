@@ -152,6 +152,8 @@ static bool simd(struct trans *t, const struct insn *insn)
     if ((roles & SIMD_REG_GPR && insn->reg == R_ESP) ||
         (roles & SIMD_RM_GPR && !insn->has_mem && insn->rm == R_ESP))
         return false;
+    if (!(insn->attr & INSN_MODRM)) // EMMS
+        return copy_bytes(t, insn);
     if (insn->prefix & PFX_66)
         form |= E_66;
     if (insn->prefix & PFX_REPNE)
@@ -255,7 +257,8 @@ static bool map_0f(struct trans *t, const struct insn *insn)
     case 0xb6: case 0xb7: case 0xbe: case 0xbf:
         return extend(t, insn);
     case 0xbc: case 0xbd:
-        if (insn->prefix & PFX_REP) // TZCNT, LZCNT where the CPU has them, BSF, BSR where not
+        // TZCNT and LZCNT where the guest's CPU has them (then the host's does too), else BSF and BSR.
+        if (insn->prefix & PFX_REP && t->bt->isa & BIT(insn->op == OP0F(0xbc) ? ISA_TZCNT : ISA_LZCNT))
             return false;
         return copy_modrm(t, insn, insn->op, REG_GPR);
     case 0xc7:

@@ -64,7 +64,7 @@ void flow_translate(struct trans *t, const struct insn *insn);
 void flow_goto(struct trans *t, u32 target);
 void flow_tails(struct trans *t);
 // r8d == eip? Falls through if so, else goes to the stub `otherwise`.
-void flow_check_target(struct trans *t, u32 eip, bool flags_dead, u32 otherwise);
+void flow_check_target(struct trans *t, u32 eip, u32 otherwise);
 
 // Each translates the instructions of its kind; false: not one of them, or better left to the emulator.
 bool stack_translate(struct trans *t, const struct insn *insn);

@@ -44,6 +44,8 @@ static bool emulated(const struct trans *t, unsigned i)
 
     if (insn->has_mem && insn->seg == S_CS && insn->mem & MEM_WRITE)
         return true; // #GP: code segments are not writable
+    if (insn->op == OP0F(0xbc) || insn->op == OP0F(0xbd)) // TZCNT and LZCNT are BSF and BSR on older CPUs
+        return false;
     return insn->attr & INSN_UD || !(t->bt->isa & BIT(insn->isa)) ||
            (hints && hints[t->offset[i]] & HINT_EMULATE);
 }
@@ -175,7 +177,7 @@ bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *
     b->host = emit_here(e);
     decode_block(&t);
     find_dead_flags(&t);
-    flow_check_target(&t, rq->eip, t.count && t.flags_dead[0], bt->stubs.lookup);
+    flow_check_target(&t, rq->eip, bt->stubs.lookup);
     b->entry = emit_here(e);
     if (t.count == 0) {
         t.out->insn[0] = (struct block_insn){ .host = b->entry - b->host };

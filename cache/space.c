@@ -92,7 +92,7 @@ struct space *space_get(struct spaces *s, u64 key)
 
 static struct slot_key *slot_probe(const struct spaces *s, u32 eip, u32 mode)
 {
-    u32 h = (eip * 0x9e3779b1u ^ mode * 0x85ebca6bu) % SLOT_HASH;
+    u32 h = (eip + mode) * 0x9e3779b1u / (u32)((1ull << 32) / SLOT_HASH); // the high bits are the mixed ones
 
     while (s->slot_hash[h].slot && (s->slot_hash[h].eip != eip || s->slot_hash[h].mode != mode))
         h = (h + 1) % SLOT_HASH;
