@@ -58,6 +58,8 @@ void native_fault(int signo, siginfo_t *info, void *context)
     u16 cs = reg[REG_CSGSFS];
 
     (void)info;
+    if (signo == SIGALRM && (!r || cs == CS_64))
+        return; // idle, or on the way in or out
     if (!r || cs == CS_64)
         _exit(3);
     for (int i = 0; i < 8; i++)

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
-// The ring3 command from outside: bad input, exit statuses, pipes, and a terminal that is always given back.
+// SPDX-License-Identifier: GPL-2.0-or-later The ring3 command from outside: bad input, exit
+// statuses, pipes, and a terminal that is always given back.
 #include "monitor/base/err.h"
 #include "monitor/base/types.h"
 
@@ -22,10 +22,10 @@
 
 static char ring3[4096], dir[] = "/tmp/ring3-front-XXXXXX", echo_bin[64];
 
-// Echoes each byte of the serial port until a 0 comes, then ends with debug-exit 1 (status 3):
-// 1: mov $0x3fd, %dx; 2: in %dx, %al; test $1, %al; jz 2b; mov $0x3f8, %dx; in %dx, %al; mov %al, %bl;
-// mov $0x3fd, %dx; 3: in %dx, %al; test $0x20, %al; jz 3b; mov $0x3f8, %dx; mov %bl, %al; out %al, %dx;
-// test %bl, %bl; jne 1b; mov $1, %al; out %al, $0xf4; jmp .
+// Echoes each byte of the serial port until a 0 comes, then ends with debug-exit 1 (status 3): 1:
+// mov $0x3fd, %dx; 2: in %dx, %al; test $1, %al; jz 2b; mov $0x3f8, %dx; in %dx, %al; mov %al, %bl;
+// mov $0x3fd, %dx; 3: in %dx, %al; test $0x20, %al; jz 3b; mov $0x3f8, %dx; mov %bl, %al; out %al,
+// %dx; test %bl, %bl; jne 1b; mov $1, %al; out %al, $0xf4; jmp .
 static const char echo_code[] =
     "\x66\xba\xfd\x03\xec\xa8\x01\x74\xfb\x66\xba\xf8\x03\xec\x88\xc3\x66\xba\xfd\x03"
     "\xec\xa8\x20\x74\xfb\x66\xba\xf8\x03\x88\xd8\xee\x84\xdb\x75\xdc\xb0\x01\xe6\xf4\xeb\xfe";
@@ -482,7 +482,8 @@ START_TEST(test_output_blocked)
     pid_t pid = start_on_terminal();
     char text[4000];
 
-    // Nobody reads what the guest echoes, until the terminal is full; Ctrl-a x is seen all the same.
+    // Nobody reads what the guest echoes, until the terminal is full; Ctrl-a x is seen all the
+    // same.
     memset(text, 'y', sizeof(text));
     for (int i = 0; i < 20; i++) {
         type(text, sizeof(text));

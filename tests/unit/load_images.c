@@ -162,7 +162,8 @@ END_TEST
 
 START_TEST(test_bzimage_old)
 {
-    // Protocol 2.01: no command line pointer, no initrd limit, loaded at 1 MiB; and a zImage at 4 KiB.
+    // Protocol 2.01: no command line pointer, no initrd limit, loaded at 1 MiB; and a zImage at 4
+    // KiB.
     bz_make();
     put16(bz, 0x206, 0x201);
     ck_assert_msg(start(file(0, "bz", bz, sizeof(bz)), NULL, "a b"), "%s", err.text);
@@ -216,7 +217,8 @@ START_TEST(test_bzimage_refused)
 }
 END_TEST
 
-// An ELF file with one segment of 16 bytes at file offset 128, and room for a Multiboot header behind it.
+// An ELF file with one segment of 16 bytes at file offset 128, and room for a Multiboot header
+// behind it.
 static u8 elf[256];
 
 static void elf_make(void)

@@ -1,6 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
-// The whole machine, with guests of a few instructions, under every engine: how runs end, what is lost on the
-// way (nothing), and what an idle guest costs.
+// SPDX-License-Identifier: GPL-2.0-or-later The whole machine, with guests of a few instructions,
+// under every engine: how runs end, what is lost on the way (nothing), and what an idle guest
+// costs.
 #include "monitor/run/machine.h"
 
 #include <check.h>
@@ -246,9 +246,9 @@ END_TEST
 
 START_TEST(test_serial_loses_nothing)
 {
-    // Echoes every byte after it was complemented, until the complement of 0 comes:
-    // 1: mov $0x3fd, %dx; 2: in %dx, %al; test $1, %al; jz 2b; mov $0x3f8, %dx; in %dx, %al; not %al;
-    // mov %al, %bl; mov $0x3fd, %dx; 3: in %dx, %al; test $0x20, %al; jz 3b; mov $0x3f8, %dx; mov %bl, %al;
+    // Echoes every byte after it was complemented, until the complement of 0 comes: 1: mov $0x3fd,
+    // %dx; 2: in %dx, %al; test $1, %al; jz 2b; mov $0x3f8, %dx; in %dx, %al; not %al; mov %al,
+    // %bl; mov $0x3fd, %dx; 3: in %dx, %al; test $0x20, %al; jz 3b; mov $0x3f8, %dx; mov %bl, %al;
     // out %al, %dx; cmp $0xff, %bl; jne 1b; mov $1, %al; out
     static const char code[] =
         "\x66\xba\xfd\x03\xec\xa8\x01\x74\xfb\x66\xba\xf8\x03\xec\xf6\xd0\x88\xc3\x66\xba\xfd\x03"
