@@ -477,6 +477,15 @@ START_TEST(write_protect)
 }
 END_TEST
 
+// AddressSanitizer's own allocator does not survive a host that refuses mappings.
+#ifdef __has_feature
+#define ASAN __has_feature(address_sanitizer)
+#elif defined(__SANITIZE_ADDRESS__)
+#define ASAN 1
+#else
+#define ASAN 0
+#endif
+
 // Takes host mappings until the process may have no more.
 static void exhaust_mappings(void)
 {
@@ -509,7 +518,8 @@ START_TEST(refused)
             page_at(g, 0x8000000 + (i << 12));
         guest_cpl(g, 0);
     }
-    exhaust_mappings();
+    if (!ASAN)
+        exhaust_mappings();
     for (u32 n = 0; n < 5000; n++) {
         u32 i;
         bool user;
@@ -543,7 +553,7 @@ START_TEST(refused)
             check_writable(g);
         }
     }
-    ck_assert_uint_gt(windows_stats(&g->mmu)->refused, 0);
+    ck_assert(ASAN || windows_stats(&g->mmu)->refused > 0);
     ck_assert_uint_gt(filled, 0);
     guest_free(g);
 }
