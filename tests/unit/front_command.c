@@ -145,7 +145,8 @@ static void refused(const char *const args[], int status, const char *words)
 {
     int got = run(args);
 
-    ck_assert_msg(got == status && strstr(messages, words), "status %d, not %d with \"%s\": %s", got,
+    ck_assert_msg(got == status && strstr(messages, words), "status %d, not %d with \"%s\": %s",
+                  got,
                   status, words, messages);
     // One sentence on one line.
     ck_assert_ptr_eq(strchr(messages, '\n'), messages + strlen(messages) - 1);
@@ -253,7 +254,8 @@ START_TEST(test_unix_socket)
 
     snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/socket", dir);
     snprintf(serial, sizeof(serial), "unix:%s,server=on,wait=off", addr.sun_path);
-    pid = start(ARGS("-kernel", echo_bin, "-m", "4", "-serial", serial, "-timeout", "20", DEVICE), null);
+    pid = start(ARGS("-kernel", echo_bin, "-m", "4", "-serial", serial, "-timeout", "20", DEVICE),
+                null);
     do {
         if (fd >= 0)
             close(fd);
@@ -314,7 +316,8 @@ static pid_t start_on_terminal(void)
         for (int fd = 0; fd < 3; fd++)
             dup2(slave, fd);
         close(slave);
-        execl(ring3, ring3, "-kernel", echo_bin, "-m", "4", "-timeout", "25", "-no-reboot", DEVICE, NULL);
+        execl(ring3, ring3, "-kernel", echo_bin, "-m", "4", "-timeout", "25", "-no-reboot", DEVICE,
+              NULL);
         _exit(126);
     }
     // Raw before anything is typed. (The slave's attributes are seen through the master.)

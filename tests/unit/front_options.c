@@ -52,7 +52,8 @@ END_TEST
 
 START_TEST(test_whole)
 {
-    ck_assert_int_eq(PARSE("-kernel", "k", "--initrd", "i", "-append=a b", "-m", "64M", "-cpu", "486",
+    ck_assert_int_eq(PARSE("-kernel", "k", "--initrd", "i", "-append=a b", "-m", "64M", "-cpu",
+                           "486",
                            "-no-reboot", "-nographic", "-stats"), OPTIONS_RUN);
     ck_assert_str_eq(options.machine.kernel, "k");
     ck_assert_str_eq(options.machine.initrd, "i");

@@ -83,7 +83,8 @@ static bool start(const char *kernel, const char *initrd, const char *append)
 }
 
 // Loading fails with this status, and the sentence has these words.
-static void refused(const char *kernel, const char *initrd, enum exit_status status, const char *words)
+static void refused(const char *kernel, const char *initrd, enum exit_status status,
+                    const char *words)
 {
     ck_assert(!start(kernel, initrd, "x"));
     ck_assert_msg(strstr(err.text, words), "\"%s\" lacks \"%s\"", err.text, words);
@@ -142,7 +143,8 @@ END_TEST
 START_TEST(test_e820)
 {
     static const struct mem_range want[] = {
-        { 0, 0x9fc00, MEM_RAM }, { 0x9fc00, 0x400, MEM_RESERVED }, { 0xf0000, 0x10000, MEM_RESERVED },
+        { 0, 0x9fc00, MEM_RAM }, { 0x9fc00, 0x400, MEM_RESERVED }, { 0xf0000, 0x10000,
+                                                                     MEM_RESERVED },
         { 0x100000, 31 * MIB - 0x10000, MEM_RAM }, { 32 * MIB - 0x10000, 0x10000, MEM_ACPI },
     };
     u8 params[4096];
@@ -183,7 +185,8 @@ START_TEST(test_bzimage_refused)
     static u8 big[13 * MIB / 2];
 
     bz_make();
-    refused("/no/such/file", NULL, EXIT_INPUT, "cannot open the kernel /no/such/file: No such file");
+    refused("/no/such/file", NULL, EXIT_INPUT,
+            "cannot open the kernel /no/such/file: No such file");
     refused("/", NULL, EXIT_INPUT, "is a directory");
     refused(file(0, "empty", bz, 0), NULL, EXIT_INPUT, "is empty");
     refused(file(0, "bz", bz, 0x280), NULL, EXIT_INPUT, "truncated");
@@ -269,9 +272,12 @@ START_TEST(test_elf_refused)
         { 4, 1, 2, "64-bit ELF" }, { 5, 1, 2, "little-endian" }, { 18, 2, 62, "another processor" },
         { 16, 2, 3, "static executable" }, { 16, 2, 1, "static executable" },
         { 42, 2, 40, "program headers" }, { 28, 4, 250, "truncated" }, { 44, 2, 9999, "truncated" },
-        { 44, 2, 0, "nothing to load" }, { 52, 4, 3, "dynamically linked" }, { 52, 4, 2, "nothing to load" },
-        { 56, 4, 250, "truncated" }, { 56, 4, 0xfffffff0, "truncated" }, { 68, 4, 9000, "truncated" },
-        { 72, 4, 8, "malformed" }, { 64, 4, 0xfffff000, "malformed" }, { 64, 4, 32 << 20, "use -m 33" },
+        { 44, 2, 0, "nothing to load" }, { 52, 4, 3, "dynamically linked" }, { 52, 4, 2,
+                                                                               "nothing to load" },
+        { 56, 4, 250, "truncated" }, { 56, 4, 0xfffffff0, "truncated" }, { 68, 4, 9000,
+                                                                           "truncated" },
+        { 72, 4, 8, "malformed" }, { 64, 4, 0xfffff000, "malformed" }, { 64, 4, 32 << 20,
+                                                                         "use -m 33" },
         { 64, 4, 0xa0000, "adapter" }, { 64, 4, 0, "first page" },
     };
 
