@@ -14,7 +14,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-// A pipe that poll calls writable takes this much without blocking (POSIX: PIPE_BUF is at least 512).
+// A pipe that poll calls writable takes this much without blocking (POSIX: PIPE_BUF is at least
+// 512).
 #define CHUNK 512
 
 static void epoll_set(struct chardev *c, int op, int fd)
@@ -38,7 +39,8 @@ static bool open_stdio(struct chardev *c)
 
     c->in = STDIN_FILENO;
     c->out = STDOUT_FILENO;
-    // Standard input may be closed, or a plain file or /dev/null, which epoll refuses but which never block.
+    // Standard input may be closed, or a plain file or /dev/null, which epoll refuses but which
+    // never block.
     if (epoll_ctl(c->events, EPOLL_CTL_ADD, c->in, &event) == 0) {
         c->watching = true;
         return true;
@@ -169,7 +171,8 @@ static bool open_unix(struct chardev *c, const char *name, const char *text, str
         if (flag_option(option, "nowait", &no))
             wait = !no;
         else if (!flag_option(option, "server", &server) && !flag_option(option, "wait", &wait))
-            return err_set(err, EXIT_USAGE, "-%s: unix: has server=on|off and wait=on|off, no \"%s\"",
+            return err_set(err, EXIT_USAGE,
+                           "-%s: unix: has server=on|off and wait=on|off, no \"%s\"",
                            name, option);
     }
     memcpy(addr.sun_path, path, strlen(path));
@@ -200,7 +203,8 @@ bool chardev_open(struct chardev *c, const char *name, const char *text, struct 
         c->kind = CHARDEV_UNIX;
         ok = open_unix(c, name, text + 5, err);
     } else {
-        ok = err_set(err, EXIT_USAGE, "-%s %s: give stdio, file:PATH, unix:PATH or none", name, text);
+        ok = err_set(err, EXIT_USAGE, "-%s %s: give stdio, file:PATH, unix:PATH or none", name,
+                     text);
     }
     if (!ok)
         chardev_close(c);
@@ -264,7 +268,8 @@ static void keep(struct chardev *c, const u8 *bytes, size_t len)
     c->kept_len += len;
 }
 
-void chardev_write(struct chardev *c, const u8 *bytes, size_t len, void (*idle)(void *), void *opaque)
+void chardev_write(struct chardev *c, const u8 *bytes, size_t len, void (*idle)(void *),
+                   void *opaque)
 {
     while (len) {
         struct pollfd fds[2] = { { .fd = c->out, .events = POLLOUT },

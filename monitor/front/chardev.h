@@ -8,7 +8,8 @@
 
 enum chardev_kind { CHARDEV_NONE, CHARDEV_STDIO, CHARDEV_FILE, CHARDEV_UNIX };
 
-// Output for a socket that nobody is connected to yet: the last so many bytes are kept for who comes.
+// Output for a socket that nobody is connected to yet: the last so many bytes are kept for who
+// comes.
 #define CHARDEV_KEEP 65536
 
 struct chardev {
@@ -23,17 +24,19 @@ struct chardev {
     char *path;      // of the server's socket file, which is removed at the end; owned
 };
 
-// Opens what text says: stdio, file:PATH, unix:PATH[,server[=on|off]][,wait[=on|off]|,nowait], none. name is
-// the option, for messages. On failure nothing is left behind.
+// Opens what text says: stdio, file:PATH, unix:PATH[,server[=on|off]][,wait[=on|off]|,nowait],
+// none. name is the option, for messages. On failure nothing is left behind.
 bool chardev_open(struct chardev *c, const char *name, const char *text, struct err *err);
 void chardev_close(struct chardev *c);
 
-// Reads up to len bytes without blocking; 0 when there are none now or no more. Accepts connections.
+// Reads up to len bytes without blocking; 0 when there are none now or no more. Accepts
+// connections.
 size_t chardev_read(struct chardev *c, u8 *buf, size_t len);
 // Whether `events` tells about input (no: the reader's buffer is full).
 void chardev_watch(struct chardev *c, bool on);
-// Writes all bytes. While it has to wait, calls idle(opaque), if given, whenever input comes. A reader that
-// went away takes nothing more.
-void chardev_write(struct chardev *c, const u8 *bytes, size_t len, void (*idle)(void *), void *opaque);
+// Writes all bytes. While it has to wait, calls idle(opaque), if given, whenever input comes. A
+// reader that went away takes nothing more.
+void chardev_write(struct chardev *c, const u8 *bytes, size_t len, void (*idle)(void *),
+                   void *opaque);
 
 #endif

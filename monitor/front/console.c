@@ -169,7 +169,8 @@ static void fill(struct console *c)
         c->head = 0;
     }
     // Room for one character more than is read: a Ctrl-a from last time may still be delivered.
-    while (CONSOLE_BACKLOG - c->tail > sizeof(buf) && (got = chardev_read(&c->serial, buf, sizeof(buf))))
+    while (CONSOLE_BACKLOG - c->tail > sizeof(buf) && (got = chardev_read(&c->serial, buf,
+                                                                          sizeof(buf))))
         for (size_t i = 0; i < got; i++) {
             if (c->serial.kind != CHARDEV_STDIO)
                 deliver(c, buf[i]);

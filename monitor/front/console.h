@@ -1,14 +1,15 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
-// The user's end of the guest's first serial port: the terminal, its escapes (Ctrl-a), and the command
-// prompt behind Ctrl-a c.
+// SPDX-License-Identifier: GPL-2.0-or-later The user's end of the guest's first serial port: the
+// terminal, its escapes (Ctrl-a), and the command prompt behind Ctrl-a c.
 //
 //   input ---> escape filter ---> backlog ---> console_read (the guest takes what it has room for)
 //                   |
 //                   +---> quit, help, the command line
 //
 // Invariants
-//  1. Nothing that was typed or piped in is dropped: when the backlog is full, input is left where it is.
-//  2. Input is read, and so escapes are seen, also while the guest takes nothing or output has to wait.
+//  1. Nothing that was typed or piped in is dropped: when the backlog is full, input is left where
+// it is.
+//  2. Input is read, and so escapes are seen, also while the guest takes nothing or output has to
+// wait.
 #ifndef RING3_MONITOR_FRONT_CONSOLE_H
 #define RING3_MONITOR_FRONT_CONSOLE_H
 

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
-// ring3: the command. Puts options, console and machine together, and ends with the documented status.
+// SPDX-License-Identifier: GPL-2.0-or-later ring3: the command. Puts options, console and machine
+// together, and ends with the documented status.
 #include "console.h"
 #include "options.h"
 #include "term.h"

@@ -193,7 +193,8 @@ static bool parse_device(struct options *o, const char *text, struct err *err)
     snprintf(copy, sizeof(copy), "%s", text);
     key = strsep(&rest, ",");
     if (strlen(text) >= sizeof(copy) || strcmp(key, name) != 0)
-        return err_set(err, EXIT_USAGE, "-device %s: there is no such device; -device help lists them",
+        return err_set(err, EXIT_USAGE,
+                       "-device %s: there is no such device; -device help lists them",
                        text);
     while ((key = strsep(&rest, ","))) {
         char *value = key;
@@ -205,7 +206,8 @@ static bool parse_device(struct options *o, const char *text, struct err *err)
         else if (strcmp(key, "iosize") == 0)
             ok = value && parse_number(value, 4, &size) && size;
         else
-            return err_set(err, EXIT_USAGE, "-device %s: %s has iobase= and iosize=, no \"%s\"", text,
+            return err_set(err, EXIT_USAGE, "-device %s: %s has iobase= and iosize=, no \"%s\"",
+                           text,
                            name, key);
         if (!ok)
             return err_set(err, EXIT_USAGE, "-device %s: \"%s\" is no %s", text, value ? value : "",
@@ -244,7 +246,8 @@ static bool take(struct options *o, const char *name, const char *arg, bool *don
     else if (arg && strcmp(arg, "help") == 0 && strcmp(name, "d") == 0)
         print_logs();
     else if (arg && strcmp(arg, "help") == 0 && strcmp(name, "device") == 0)
-        printf("isa-debug-exit  iobase=0x501, iosize=2: a write of V ends ring3 with status V<<1 | 1\n");
+        printf("isa-debug-exit  iobase=0x501, iosize=2: a write of V ends ring3 with status "
+               "V<<1 | 1\n");
     else
         *done = false;
     if (*done)
@@ -275,7 +278,8 @@ static bool take(struct options *o, const char *name, const char *arg, bool *don
         m->ram_size = options_size(arg);
         // No memory at all is a matter of the machine's limits, like too little of it.
         if (!m->ram_size && strspn(arg, "0") != strlen(arg))
-            return err_set(err, EXIT_USAGE, "-m %s: not a size; give MiB, or a number with K, M or G",
+            return err_set(err, EXIT_USAGE,
+                           "-m %s: not a size; give MiB, or a number with K, M or G",
                            arg);
     } else if (strcmp(name, "timeout") == 0) {
         if (!parse_number(arg, 1000000000, &number) || !number)
@@ -306,10 +310,12 @@ static bool unknown_option(const char *given, struct err *err)
         same += strncmp(table[i].name, name, len) == 0;
     }
     if (len && same > 1)
-        return err_set(err, EXIT_USAGE, "option %s is short for more than one; --help lists them", given);
+        return err_set(err, EXIT_USAGE, "option %s is short for more than one; --help lists them",
+                       given);
     snprintf(bare, sizeof(bare), "%.*s", (int)MIN(len, sizeof(bare) - 1), name);
     nearest = options_nearest(bare);
-    return nearest ? err_set(err, EXIT_USAGE, "unknown option %s; did you mean -%s? (--help lists all)",
+    return nearest ? err_set(err, EXIT_USAGE,
+                             "unknown option %s; did you mean -%s? (--help lists all)",
                              given, nearest)
                    : err_set(err, EXIT_USAGE, "unknown option %s; --help lists all", given);
 }
@@ -349,11 +355,13 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
             return OPTIONS_DONE;
     }
     if (optind < argc) {
-        err_set(err, EXIT_USAGE, "unexpected argument %s; a kernel is given with -kernel", argv[optind]);
+        err_set(err, EXIT_USAGE, "unexpected argument %s; a kernel is given with -kernel",
+                argv[optind]);
         return OPTIONS_ERROR;
     }
     if (!o->machine.kernel && !o->machine.bios) {
-        err_set(err, EXIT_USAGE, "there is nothing to run: name a kernel with -kernel FILE, or firmware with "
+        err_set(err, EXIT_USAGE,
+                "there is nothing to run: name a kernel with -kernel FILE, or firmware with "
                 "-bios FILE (--help)");
         return OPTIONS_ERROR;
     }

@@ -7,7 +7,8 @@
 #include "monitor/base/log.h"
 #include "monitor/run/machine.h"
 
-// Columns: group, name, argument or NULL, help. Groups are in options.c; their order is the table's.
+// Columns: group, name, argument or NULL, help. Groups are in options.c; their order is the
+// table's.
 #define OPTION_LIST(X)                                                                       \
     X(GUEST, "kernel", "FILE", "bzImage, Multiboot, 32-bit ELF, *.bin or boot sector to start")\
     X(GUEST, "initrd", "FILE", "initial RAM disk; for Multiboot \"FILE ARGS,FILE ARGS...\"") \
@@ -53,7 +54,8 @@ bool options_boot(struct machine_config *m, const char *text, struct err *err);
 
 // Parts, for unit tests. A size: digits with an optional suffix, MiB without one; 0 if malformed.
 u64 options_size(const char *text);
-// The option whose name is nearest to `name` (without dashes) by edit distance; NULL if none is near.
+// The option whose name is nearest to `name` (without dashes) by edit distance; NULL if none is
+// near.
 const char *options_nearest(const char *name);
 // Adds the traces of a comma-separated list to *mask.
 bool options_log(const char *list, u32 *mask, struct err *err);

@@ -47,7 +47,8 @@ void term_restore(void)
     give_back();
 }
 
-// SIGTSTP: stop as any program would, with the terminal as it was found. SIGCONT makes it raw again.
+// SIGTSTP: stop as any program would, with the terminal as it was found. SIGCONT makes it raw
+// again.
 static void stopped(int sig)
 {
     int saved = errno;

@@ -5,8 +5,9 @@
 
 #include "monitor/base/types.h"
 
-// Installs handlers that give the terminal back on a crash, on SIGTSTP (raw again when continued) and at exit.
-// Once, before an engine installs its own for host faults (which pass on what they don't know).
+// Installs handlers that give the terminal back on a crash, on SIGTSTP (raw again when continued)
+// and at exit. Once, before an engine installs its own for host faults (which pass on what they
+// don't know).
 void term_guard(void);
 // Makes the terminal on fd raw; false if fd is no terminal.
 bool term_raw(int fd);

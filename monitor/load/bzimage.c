@@ -48,7 +48,8 @@ bool bzimage_parse(struct bzimage *bz, const struct image *image, struct err *er
         return bzimage_truncated(image, HEADER_MAX, err);
     bz->version = get16(b, H_VERSION);
     if (bz->version < 0x200)
-        return err_set(err, EXIT_INPUT, "the kernel %s speaks boot protocol %u.%02u, older than the "
+        return err_set(err, EXIT_INPUT,
+                       "the kernel %s speaks boot protocol %u.%02u, older than the "
                        "2.00 that ring3 needs", image->name, bz->version >> 8, bz->version & 0xff);
     bz->setup_len = (b[H_SETUP_SECTS] ? b[H_SETUP_SECTS] + 1u : 5u) * 512;
     if (bz->setup_len >= image->size)
@@ -66,7 +67,8 @@ bool bzimage_parse(struct bzimage *bz, const struct image *image, struct err *er
             bz->kernel_len = MIN(bz->kernel_len, need);
     }
     if (bz->version >= 0x20c && (get16(b, H_XLOADFLAGS) & XLF_KERNEL_64))
-        return err_set(err, EXIT_INPUT, "the kernel %s is a 64-bit Linux kernel, and ring3's guests "
+        return err_set(err, EXIT_INPUT,
+                       "the kernel %s is a 64-bit Linux kernel, and ring3's guests "
                        "are 32-bit: use its i386 build", image->name);
     if (bz->version >= 0x203)
         bz->initrd_max = get32(b, H_INITRD_ADDR_MAX);
@@ -78,7 +80,8 @@ bool bzimage_parse(struct bzimage *bz, const struct image *image, struct err *er
     if (pref >= 0xe0000000 || (pref && pref < 0x100000))
         return err_set(err, EXIT_INPUT, "the kernel %s is malformed: it prefers to run at %#llx",
                        image->name, (unsigned long long)pref);
-    // A relocatable kernel below its preferred address moves itself up to it: it needs that memory anyway.
+    // A relocatable kernel below its preferred address moves itself up to it: it needs that memory
+    // anyway.
     if (pref)
         bz->load = (u32)pref;
     runs_at = bz->load;
@@ -137,7 +140,8 @@ static bool put_cmdline(u8 *params, const struct bzimage *bz, const struct load_
     size_t len = strlen(line);
 
     if (len > bz->cmdline_max)
-        return err_set(err, EXIT_USAGE, "-append is too long: %zu characters, and the kernel %s takes "
+        return err_set(err, EXIT_USAGE,
+                       "-append is too long: %zu characters, and the kernel %s takes "
                        "%u", len, config->kernel, bz->cmdline_max);
     phys_write(phys, LOW_CMDLINE, line, len + 1);
     if (bz->version >= 0x202) {
@@ -177,7 +181,8 @@ bool bzimage_load(const struct load_config *config, const struct image *image, s
     if (!bzimage_parse(&bz, image, err))
         return false;
     if (bz.end > top)
-        return err_set(err, EXIT_INPUT, "the kernel %s does not fit: it needs memory up to %#llx, and "
+        return err_set(err, EXIT_INPUT,
+                       "the kernel %s does not fit: it needs memory up to %#llx, and "
                        "RAM ends at %#llx; use -m %llu or more", image->name,
                        (unsigned long long)bz.end, (unsigned long long)top,
                        (unsigned long long)(bz.end >> 20) + 2);

@@ -15,7 +15,8 @@ static bool elf_check(const struct image *image, struct err *err)
         return err_set(err, EXIT_INPUT, "the kernel %s is truncated: it ends within its ELF header",
                        image->name);
     if (b[EI_CLASS] == ELFCLASS64)
-        return err_set(err, EXIT_INPUT, "the kernel %s is a 64-bit ELF file, and ring3's guests are "
+        return err_set(err, EXIT_INPUT,
+                       "the kernel %s is a 64-bit ELF file, and ring3's guests are "
                        "32-bit: use its i386 build", image->name);
     if (b[EI_CLASS] != ELFCLASS32 || b[EI_DATA] != ELFDATA2LSB || b[EI_VERSION] != EV_CURRENT)
         return err_set(err, EXIT_INPUT, "the kernel %s is not a little-endian 32-bit ELF file",

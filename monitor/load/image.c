@@ -75,7 +75,8 @@ void image_free(struct image *image)
     image->size = 0;
 }
 
-bool plan_add(struct plan *plan, const struct image *image, const struct piece *piece, struct err *err)
+bool plan_add(struct plan *plan, const struct image *image, const struct piece *piece,
+              struct err *err)
 {
     if (piece->offset > image->size || piece->filesz > image->size - piece->offset)
         return err_set(err, EXIT_INPUT,
@@ -126,7 +127,8 @@ bool plan_fits(const struct plan *plan, const char *name, u64 top, struct err *e
                        (unsigned long long)top, (unsigned long long)(end >> 20) + 1);
     if (plan_overlaps(plan, 0xa0000, 0x60000))
         return err_set(err, EXIT_INPUT,
-                       "the kernel %s wants to be loaded over the adapter area (A0000-FFFFF)", name);
+                       "the kernel %s wants to be loaded over the adapter area (A0000-FFFFF)",
+                       name);
     if (plan_overlaps(plan, LOW_GDT, 32))
         return err_set(err, EXIT_INPUT,
                        "the kernel %s wants to be loaded over the first page, where the start-up "

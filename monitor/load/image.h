@@ -17,7 +17,8 @@ struct image {
     size_t size;
 };
 
-// Reads a whole file. what says what it is for ("kernel", "initrd"). On failure nothing is left behind.
+// Reads a whole file. what says what it is for ("kernel", "initrd"). On failure nothing is left
+// behind.
 bool image_read(struct image *image, const char *path, const char *what, struct err *err);
 void image_free(struct image *image);
 
@@ -72,7 +73,8 @@ struct plan {
 };
 
 // Adds a piece; false, with *err, if it lies outside the image or the 32-bit address space.
-bool plan_add(struct plan *plan, const struct image *image, const struct piece *piece, struct err *err);
+bool plan_add(struct plan *plan, const struct image *image, const struct piece *piece,
+              struct err *err);
 // The first address after all pieces.
 u64 plan_end(const struct plan *plan);
 // True if [gpa, gpa+len) touches a piece.
@@ -106,8 +108,8 @@ enum {
     LOW_RSDP = 0xf5a00,
 };
 
-// Puts the CPU into flat 32-bit protected mode at entry, with CS 10h, the rest 18h, interrupts off, all
-// general registers zero, and a GDT to match at LOW_GDT.
+// Puts the CPU into flat 32-bit protected mode at entry, with CS 10h, the rest 18h, interrupts off,
+// all general registers zero, and a GDT to match at LOW_GDT.
 void enter_flat(struct vcpu *v, struct phys *phys, u32 entry);
 
 // The formats. Each parser is pure; each loader leaves memory loaded and *v at the entry.

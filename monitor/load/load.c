@@ -23,7 +23,8 @@ static const char *what_else(const u8 *image, size_t size)
     if (size >= 6 && memcmp(image, "070701", 6) == 0)
         return "it is a cpio archive; give it as -initrd";
     if (size >= 2 && image[0] == 'M' && image[1] == 'Z')
-        return "it is an EFI or DOS program";
+        return size < 0x206 ? "it ends within its first sectors; fetch or build it again"
+                            : "it is an EFI or DOS program";
     if (size >= 8 && memcmp(image, "!<arch>\n", 8) == 0)
         return "it is a package or a library; extract the kernel from it";
     return "it is neither a bzImage, a Multiboot kernel, a 32-bit ELF file, a boot sector of 512 "
@@ -67,8 +68,9 @@ bool load_identify(const u8 *image, size_t size, const char *name, enum image_ki
 void enter_flat(struct vcpu *v, struct phys *phys, u32 entry)
 {
     static const u64 gdt[4] = { 0, 0, 0x00cf9b000000ffffull, 0x00cf93000000ffffull };
-    const struct seg code = { 0x10, SEG_P | SEG_S | SEG_CODE | SEG_R | SEG_A | SEG_DB | SEG_G, 0, ~0u };
-    const struct seg data = { 0x18, SEG_P | SEG_S | SEG_W | SEG_A | SEG_DB | SEG_G, 0, ~0u };
+    const u16 common = SEG_P | SEG_S | SEG_A | SEG_DB | SEG_G;
+    const struct seg code = { 0x10, common | SEG_CODE | SEG_R, 0, ~0u };
+    const struct seg data = { 0x18, common | SEG_W, 0, ~0u };
 
     phys_write(phys, LOW_GDT, gdt, sizeof(gdt));
     for (unsigned s = 0; s < S_COUNT; s++)
@@ -97,8 +99,8 @@ static void enter_boot_sector(struct vcpu *v)
     v->eip = 0x7c00;
 }
 
-// What firmware leaves in low memory and systems look for: the BIOS data area's sizes and a copy of the RSDP
-// where ACPI 5.2.5.1 says to scan for it.
+// What firmware leaves in low memory and systems look for: the BIOS data area's sizes and a copy of
+// the RSDP where ACPI 5.2.5.1 says to scan for it.
 static void bios_areas(const struct load_config *config, struct phys *phys)
 {
     static const u16 com[4] = { 0x3f8, 0, 0, 0 };
@@ -119,10 +121,10 @@ static void bios_areas(const struct load_config *config, struct phys *phys)
 static bool load_elf(const struct load_config *config, const struct image *image, struct vcpu *v,
                      struct phys *phys, struct err *err)
 {
+    u64 top = memmap_top(phys->ram_size, config->acpi_base, config->acpi_len);
     struct plan plan;
 
-    if (!elf_parse(&plan, image, err) ||
-        !plan_fits(&plan, image->name, memmap_top(phys->ram_size, config->acpi_base, config->acpi_len), err))
+    if (!elf_parse(&plan, image, err) || !plan_fits(&plan, image->name, top, err))
         return false;
     plan_place(&plan, image, phys);
     enter_flat(v, phys, plan.entry);
@@ -132,11 +134,11 @@ static bool load_elf(const struct load_config *config, const struct image *image
 static bool load_flat(const struct load_config *config, const struct image *image, struct vcpu *v,
                       struct phys *phys, struct err *err)
 {
+    u64 top = memmap_top(phys->ram_size, config->acpi_base, config->acpi_len);
     struct plan plan = { .count = 0, .entry = 0x100000 };
     struct piece all = { 0, (u32)image->size, 0x100000, (u32)image->size };
 
-    if (!plan_add(&plan, image, &all, err) ||
-        !plan_fits(&plan, image->name, memmap_top(phys->ram_size, config->acpi_base, config->acpi_len), err))
+    if (!plan_add(&plan, image, &all, err) || !plan_fits(&plan, image->name, top, err))
         return false;
     plan_place(&plan, image, phys);
     enter_flat(v, phys, plan.entry);
@@ -147,7 +149,8 @@ static bool load_kind(enum image_kind kind, const struct load_config *config,
                       const struct image *image, struct vcpu *v, struct phys *phys, struct err *err)
 {
     if (config->initrd && kind != IMAGE_BZIMAGE && kind != IMAGE_MULTIBOOT)
-        return err_set(err, EXIT_USAGE, "-initrd %s: the kernel %s takes no initrd; only bzImage and "
+        return err_set(err, EXIT_USAGE,
+                       "-initrd %s: the kernel %s takes no initrd; only bzImage and "
                        "Multiboot kernels do", config->initrd, image->name);
     switch (kind) {
     case IMAGE_BZIMAGE:
@@ -166,7 +169,8 @@ static bool load_kind(enum image_kind kind, const struct load_config *config,
     return err_set(err, EXIT_BUG, "image kind %d", kind);
 }
 
-bool load_guest(const struct load_config *config, struct vcpu *v, struct phys *phys, struct err *err)
+bool load_guest(const struct load_config *config, struct vcpu *v, struct phys *phys,
+                struct err *err)
 {
     enum image_kind kind;
     struct image image;

@@ -14,15 +14,20 @@ struct load_config {
     u32 acpi_base, acpi_len; // physical range of the ACPI tables already in memory (0: none)
 };
 
-// Recognises bzImage (Linux boot protocol 2.x, 32-bit entry), Multiboot 1 (ELF or a.out kludge), static ELF32, and,
-// for anything else, a flat binary loaded at 0x100000 if its name ends in ".bin" and started in flat protected mode, or,
-// with a 55AA signature at byte 510 and exactly 512 bytes, a boot sector at 0000:7C00.
-// Leaves memory loaded and *v ready to run. On failure *err says what, which file, why and what to do.
-bool load_guest(const struct load_config *config, struct vcpu *v, struct phys *phys, struct err *err);
+// Recognises bzImage (Linux boot protocol 2.x, 32-bit entry), Multiboot 1 (ELF or a.out kludge),
+// static ELF32, and, for anything else, a flat binary loaded at 0x100000 if its name ends in ".bin"
+// and started in flat protected mode, or, with a 55AA signature at byte 510 and exactly 512 bytes,
+// a boot sector at 0000:7C00. Leaves memory loaded and *v ready to run. On failure *err says what,
+// which file, why and what to do.
+bool load_guest(const struct load_config *config, struct vcpu *v, struct phys *phys,
+                struct err *err);
 
-// Pure parsers, for unit tests and fuzzers: image bytes in, plan out. They never read outside [image, image+size).
+// Pure parsers, for unit tests and fuzzers: image bytes in, plan out. They never read outside
+// [image, image+size).
 enum image_kind { IMAGE_BZIMAGE, IMAGE_MULTIBOOT, IMAGE_ELF32, IMAGE_BOOT_SECTOR, IMAGE_FLAT };
-// What this image is. False, with *err, for things that look like something but are unfit (ELF64, truncated...).
-bool load_identify(const u8 *image, size_t size, const char *name, enum image_kind *kind, struct err *err);
+// What this image is. False, with *err, for things that look like something but are unfit (ELF64,
+// truncated...).
+bool load_identify(const u8 *image, size_t size, const char *name, enum image_kind *kind,
+                   struct err *err);
 
 #endif

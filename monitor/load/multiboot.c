@@ -15,8 +15,10 @@ enum { // header flags
     HF_REQUIRED = 0xffff, HF_ADDRESSES = BIT(16),
 };
 enum { // information flags, and the structure's offsets (3.3)
-    IF_MEMORY = BIT(0), IF_CMDLINE = BIT(2), IF_MODULES = BIT(3), IF_MMAP = BIT(6), IF_NAME = BIT(9),
-    I_FLAGS = 0, I_MEM_LOWER = 4, I_MEM_UPPER = 8, I_CMDLINE = 16, I_MODS_COUNT = 20, I_MODS_ADDR = 24,
+    IF_MEMORY = BIT(0), IF_CMDLINE = BIT(2), IF_MODULES = BIT(3), IF_MMAP = BIT(6),
+    IF_NAME = BIT(9),
+    I_FLAGS = 0, I_MEM_LOWER = 4, I_MEM_UPPER = 8, I_CMDLINE = 16, I_MODS_COUNT = 20,
+    I_MODS_ADDR = 24,
     I_MMAP_LENGTH = 44, I_MMAP_ADDR = 48, I_NAME = 64, I_SIZE = 120,
     MODULE_SIZE = 16, MMAP_SIZE = 24,
 };
@@ -49,7 +51,8 @@ static bool parse_addresses(struct plan *plan, const struct image *image, u32 of
     load_end = get32(h, 20);
     bss_end = get32(h, 24);
     if (load_addr > header_addr || header_addr - load_addr > off)
-        return err_set(err, EXIT_INPUT, "the kernel %s is malformed: its Multiboot header at %#x says "
+        return err_set(err, EXIT_INPUT,
+                       "the kernel %s is malformed: its Multiboot header at %#x says "
                        "that it lies at %#x, and that the file is loaded at %#x", image->name, off,
                        header_addr, load_addr);
     start = off - (header_addr - load_addr);
@@ -112,7 +115,8 @@ static u32 info_string(struct info *info, const char *a, const char *b)
 
 static bool info_full(struct err *err)
 {
-    return err_set(err, EXIT_USAGE, "the command lines in -append and -initrd are too long: together "
+    return err_set(err, EXIT_USAGE,
+                   "the command lines in -append and -initrd are too long: together "
                    "they must stay below %u characters", LOW_INFO_END - LOW_INFO - 1024);
 }
 
@@ -130,7 +134,8 @@ static bool load_module(struct info *info, u32 mod, const char *text, u64 *at, u
         return err_set(err, EXIT_HOST, "out of memory");
     ok = image_read(&file, path, "module", err);
     if (ok && *at + file.size > top) {
-        ok = err_set(err, EXIT_INPUT, "the module %s does not fit: %zu bytes at %#llx, and memory ends "
+        ok = err_set(err, EXIT_INPUT,
+                     "the module %s does not fit: %zu bytes at %#llx, and memory ends "
                      "at %#llx; use -m %llu or more", path, file.size, (unsigned long long)*at,
                      (unsigned long long)top, (unsigned long long)((*at + file.size) >> 20) + 2);
         image_free(&file);
@@ -235,8 +240,10 @@ bool multiboot_load(const struct load_config *config, const struct image *image,
     if (!multiboot_parse(&plan, image, err) || !plan_fits(&plan, image->name, top, err))
         return false;
     if (plan_overlaps(&plan, LOW_INFO, LOW_INFO_END - LOW_INFO))
-        return err_set(err, EXIT_INPUT, "the kernel %s wants to be loaded over %#x-%#x, where its boot "
-                       "information lies: link it elsewhere", image->name, LOW_INFO, LOW_INFO_END - 1);
+        return err_set(err, EXIT_INPUT,
+                       "the kernel %s wants to be loaded over %#x-%#x, where its boot "
+                       "information lies: link it elsewhere", image->name, LOW_INFO,
+                       LOW_INFO_END - 1);
     info = calloc(1, sizeof(*info));
     if (!info)
         return err_set(err, EXIT_HOST, "out of memory");

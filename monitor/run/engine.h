@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
-// What runs guest code. An engine knows nothing of devices; the run loop knows nothing of translation.
+// SPDX-License-Identifier: GPL-2.0-or-later What runs guest code. An engine knows nothing of
+// devices; the run loop knows nothing of translation.
 #ifndef RING3_MONITOR_RUN_ENGINE_H
 #define RING3_MONITOR_RUN_ENGINE_H
 
@@ -15,8 +15,8 @@ struct engine_ops {
     void (*destroy)(struct engine *e);
     // Runs until v->event has EV_KICK or EV_STOP, HLT or shutdown. Interrupts are delivered inside.
     enum cpu_exit (*run)(struct engine *e);
-    // Called on the vCPU thread's signal, or from other threads after vcpu_post: makes run return soon.
-    // Async-signal-safe.
+    // Called on the vCPU thread's signal, or from other threads after vcpu_post: makes run return
+    // soon. Async-signal-safe.
     void (*kick)(struct engine *e);
     // Prints its part of -stats.
     void (*stats)(struct engine *e, FILE *f);

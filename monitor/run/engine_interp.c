@@ -8,8 +8,8 @@ struct engine {
     struct vcpu *v;
 };
 
-// So many instructions between two looks at what could not be seen as an event: none today, so any large
-// number does.
+// So many instructions between two looks at what could not be seen as an event: none today, so any
+// large number does.
 #define BUDGET (1ull << 40)
 
 static struct engine *create(struct vcpu *v, const char *options, struct err *err)
@@ -17,7 +17,8 @@ static struct engine *create(struct vcpu *v, const char *options, struct err *er
     struct engine *e;
 
     if (options) {
-        err_set(err, EXIT_USAGE, "-bt %s is for -accel bt: the interpreter has no options", options);
+        err_set(err, EXIT_USAGE, "-bt %s is for -accel bt: the interpreter has no options",
+                options);
         return NULL;
     }
     e = malloc(sizeof(*e));

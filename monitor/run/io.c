@@ -126,13 +126,15 @@ void io_destroy(struct io *io)
     for (unsigned i = 0; i < ARRAY_LEN(fds); i++)
         if (fds[i] >= 0)
             close(fds[i]);
-    *io = (struct io){ .epoll = -1, .timer = -1, .limit = -1, .wake = -1, .stop = -1, .serial = -1 };
+    *io = (struct io){ .epoll = -1, .timer = -1, .limit = -1, .wake = -1, .stop = -1,
+                       .serial = -1 };
 }
 
 static void set_timer(struct io *io, u64 deadline)
 {
     // A zero it_value disarms.
-    struct itimerspec when = { .it_value = to_timespec(deadline == IO_NEVER ? 0 : MAX(deadline, 1ull)) };
+    struct itimerspec when = { .it_value = to_timespec(deadline == IO_NEVER ? 0 : MAX(deadline,
+                                                                                      1ull)) };
 
     io->armed = deadline;
     CHECK(timerfd_settime(io->timer, TFD_TIMER_ABSTIME, &when, NULL) == 0);
@@ -140,7 +142,8 @@ static void set_timer(struct io *io, u64 deadline)
 
 void io_arm(struct io *io, u64 deadline)
 {
-    // A deadline that moved away costs one early wake-up, which is less than a system call per move.
+    // A deadline that moved away costs one early wake-up, which is less than a system call per
+    // move.
     if (deadline < io->armed)
         set_timer(io, deadline);
 }

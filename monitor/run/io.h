@@ -1,6 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
-// The helper thread that waits for what the outside world does while the vCPU thread runs guest code: the
-// board's next deadline, serial input, the time limit. And the place where an idle vCPU thread sleeps.
+// SPDX-License-Identifier: GPL-2.0-or-later The helper thread that waits for what the outside world
+// does while the vCPU thread runs guest code: the board's next deadline, serial input, the time
+// limit. And the place where an idle vCPU thread sleeps.
 //
 //   vCPU thread                                     I/O thread
 //   io_arm ---- timerfd ---------------------------> epoll_wait
@@ -11,8 +11,9 @@
 //
 // Invariants
 //  1. No device runs on the I/O thread: it sets bits in `pending` and calls ready, nothing else.
-//  2. A wake-up is never lost: the sleeper sets `sleeping` before it looks at the event word a last
-//     time, a waker sets the event word before it looks at `sleeping` (both sequentially consistent).
+//  2. A wake-up is never lost: the sleeper sets `sleeping` before it looks at the event word a
+//     last time, a waker sets the event word before it looks at `sleeping` (both sequentially
+//     consistent).
 //  3. The serial fd is watched for one event, then not again until io_listen.
 #ifndef RING3_MONITOR_RUN_IO_H
 #define RING3_MONITOR_RUN_IO_H
@@ -41,8 +42,9 @@ struct io {
     void *opaque;
 };
 
-// Starts the thread. serial: -1 or a descriptor (not owned); limit_s: 0 or the time limit in seconds. ready is
-// called on the I/O thread after bits were set in `pending`. On failure nothing is left behind.
+// Starts the thread. serial: -1 or a descriptor (not owned); limit_s: 0 or the time limit in
+// seconds. ready is called on the I/O thread after bits were set in `pending`. On failure nothing
+// is left behind.
 bool io_init(struct io *io, int serial, unsigned limit_s, void (*ready)(void *), void *opaque,
              struct err *err);
 void io_destroy(struct io *io);
@@ -57,8 +59,8 @@ void io_listen(struct io *io);
 // Takes the pending bits.
 u32 io_take(struct io *io);
 
-// Blocks until io_wake or the deadline. *event is looked at before sleeping: unless one of the bits in mask is
-// set there, whoever sets one must call io_wake afterwards.
+// Blocks until io_wake or the deadline. *event is looked at before sleeping: unless one of the bits
+// in mask is set there, whoever sets one must call io_wake afterwards.
 void io_sleep(struct io *io, u64 deadline, const u32 *event, u32 mask);
 // Ends io_sleep. Async-signal-safe, any thread.
 void io_wake(struct io *io);

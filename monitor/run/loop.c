@@ -1,12 +1,13 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
-// The run loop: enter the engine, see why it came back, serve that, enter it again. Every device runs here, on
-// the vCPU thread, between two guest instructions.
+// SPDX-License-Identifier: GPL-2.0-or-later The run loop: enter the engine, see why it came back,
+// serve that, enter it again. Every device runs here, on the vCPU thread, between two guest
+// instructions.
 #include "machine_impl.h"
 
 #include <sys/prctl.h>
 #include <x86intrin.h>
 
-// What ends a sleep. Interrupts come from devices, which run on this thread, after a kick or at a deadline.
+// What ends a sleep. Interrupts come from devices, which run on this thread, after a kick or at a
+// deadline.
 #define WAKE (EV_KICK | EV_STOP)
 
 static u64 host_deadline(struct machine *m)
@@ -155,7 +156,8 @@ void machine_pause(struct machine *m, bool pause)
     if (pause && !m->paused_at) {
         m->paused_at = io_now();
         m->paused_tsc = __rdtsc();
-        vcpu_post(m->v, EV_KICK); // out of guest code, even if the console was asked in the middle of it
+        // out of guest code, even if the console was asked in the middle of it
+        vcpu_post(m->v, EV_KICK);
     } else if (!pause && m->paused_at) {
         m->time_lost += io_now() - m->paused_at;
         m->v->tsc_offset -= __rdtsc() - m->paused_tsc;

@@ -205,7 +205,8 @@ static bool create_vcpu(struct machine *m, struct err *err)
     if (!model)
         return err_set(err, EXIT_USAGE, "-cpu %s: there is no such CPU model; -cpu help lists them",
                        m->config.cpu);
-    mem = mmap(NULL, sizeof(struct vcpu), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    mem = mmap(NULL, sizeof(struct vcpu), PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mem == MAP_FAILED)
         return err_set(err, EXIT_HOST, "no memory for the virtual CPU");
     m->v = mem;
@@ -221,10 +222,12 @@ static bool check_config(struct machine *m, struct err *err)
 
     m->ops = engine_find(m->config.accel);
     if (!m->ops)
-        return err_set(err, EXIT_USAGE, "-accel %s: there is no such engine; -accel help lists them",
+        return err_set(err, EXIT_USAGE,
+                       "-accel %s: there is no such engine; -accel help lists them",
                        m->config.accel);
     if (ram < RAM_MIN || ram > RAM_MAX)
-        return err_set(err, EXIT_USAGE, "-m: %llu KiB is too %s memory: the machine takes %lluM to %lluM",
+        return err_set(err, EXIT_USAGE,
+                       "-m: %llu KiB is too %s memory: the machine takes %lluM to %lluM",
                        (unsigned long long)(ram >> 10), ram < RAM_MIN ? "little" : "much",
                        RAM_MIN >> 20, RAM_MAX >> 20);
     if (ram % PAGE_SIZE)
@@ -245,7 +248,8 @@ static bool build(struct machine *m, struct err *err)
         return false;
     }
     if (!lowmem_init(&m->lowmem, &m->phys, &m->bus, err) ||
-        (m->config.bios && !lowmem_firmware(&m->lowmem, m->config.bios, err)) || !create_board(m, err))
+        (m->config.bios && !lowmem_firmware(&m->lowmem, m->config.bios, err)) ||
+        !create_board(m, err))
         return false;
     m->v->intr_ack = board_intr_ack;
     m->v->pic = m->board;
@@ -270,7 +274,8 @@ struct machine *machine_create(const struct machine_config *config, struct err *
     if (!m->config.bios && !m->config.kernel)
         m->config.bios = BIOS;
     m->phys.memfd = -1;
-    m->io = (struct io){ .epoll = -1, .timer = -1, .limit = -1, .wake = -1, .stop = -1, .serial = -1 };
+    m->io = (struct io){ .epoll = -1, .timer = -1, .limit = -1, .wake = -1, .stop = -1,
+                         .serial = -1 };
     bus_init(&m->bus);
     if (!build(m, err)) {
         machine_destroy(m);
@@ -333,7 +338,8 @@ bool machine_load(struct machine *m, struct err *err)
     }
     // All protocols but the boot sector's promise A20 on, and firmware would have left it so.
     m->phys.a20_mask = ~0u;
-    if (!place_acpi(m, &load.acpi_base, &load.acpi_len, err) || !load_guest(&load, v, &m->phys, err))
+    if (!place_acpi(m, &load.acpi_base, &load.acpi_len, err) ||
+        !load_guest(&load, v, &m->phys, err))
         return false;
     mmu_mode_changed(v);
     mmu_flush_all(v);
@@ -351,7 +357,9 @@ static void print_faults(const struct vcpu *v, FILE *f)
     for (u32 i = v->recent_count - n; i != v->recent_count; i++) {
         const struct fault_record *r = &v->recent[i % FAULT_RECORDS];
 
-        fprintf(f, "exception %02x error %08x at %04x:%08x cpl %u eflags %08x cr2 %08x cr3 %08x cr0 %08x\n"
+        fprintf(f,
+                "exception %02x error %08x at %04x:%08x cpl %u eflags %08x "
+                "cr2 %08x cr3 %08x cr0 %08x\n"
                 "  eax %08x ecx %08x edx %08x ebx %08x esp %04x:%08x ebp %08x esi %08x edi %08x\n",
                 r->vector, r->error, r->cs, r->eip, r->cpl, r->eflags, r->cr2, r->cr3, r->cr0,
                 r->gpr[R_EAX], r->gpr[R_ECX], r->gpr[R_EDX], r->gpr[R_EBX], r->ss, r->gpr[R_ESP],
@@ -366,8 +374,10 @@ static void print_tlb(const struct vcpu *v, FILE *f)
         u32 tag = t->rtag | t->wtag | t->xtag;
 
         if (tag)
-            fprintf(f, "%08x -> %09llx asid %03x %c%c%c\n", tag & PAGE_MASK, (unsigned long long)t->gpa,
-                    tag & ~PAGE_MASK, t->rtag ? 'r' : '-', t->wtag ? 'w' : '-', t->xtag ? 'x' : '-');
+            fprintf(f, "%08x -> %09llx asid %03x %c%c%c\n", tag & PAGE_MASK,
+                    (unsigned long long)t->gpa,
+                    tag & ~PAGE_MASK, t->rtag ? 'r' : '-', t->wtag ? 'w' : '-',
+                    t->xtag ? 'x' : '-');
     }
 }
 

@@ -23,9 +23,10 @@ struct machine_config {
     bool no_reboot;
     unsigned timeout_s;           // 0: none
     struct log *log;              // not owned
-    // Serial port 0 and the debug port. serial_in gives at most len bytes that are ready, without blocking; it is
-    // also called with len 0, when the guest takes nothing, so that the console sees its escapes. serial_fd (-1:
-    // none) is readable exactly while serial_in could make progress. serial_out never loses bytes.
+    // Serial port 0 and the debug port. serial_in gives at most len bytes that are ready, without
+    // blocking; it is also called with len 0, when the guest takes nothing, so that the console
+    // sees its escapes. serial_fd (-1: none) is readable exactly while serial_in could make
+    // progress. serial_out never loses bytes.
     void *console;
     int serial_fd;
     size_t (*serial_in)(void *console, u8 *buf, size_t len);
@@ -37,8 +38,8 @@ struct machine_config {
 struct machine *machine_create(const struct machine_config *config, struct err *err);
 void machine_destroy(struct machine *m);
 
-// Runs to the end: power-off, reset under -no-reboot, debug exit, time limit, machine_quit. Returns the exit
-// status of the program; err->text is filled where there is something to say, else empty.
+// Runs to the end: power-off, reset under -no-reboot, debug exit, time limit, machine_quit. Returns
+// the exit status of the program; err->text is filled where there is something to say, else empty.
 int machine_run(struct machine *m, struct err *err);
 
 // From the console, another thread or a signal handler: ends machine_run with EXIT_OK.
@@ -54,8 +55,8 @@ void machine_pause(struct machine *m, bool pause);
 // Prints the CPU's state and the last exceptions, as after a triple fault.
 void machine_print_state(struct machine *m, FILE *f);
 
-// `info WHAT` (registers, faults, tlb, stats, and the board's pic, pci, mtree, irq...); false if there is no
-// such page.
+// `info WHAT` (registers, faults, tlb, stats, and the board's pic, pci, mtree, irq...); false if
+// there is no such page.
 bool machine_info(struct machine *m, const char *what, FILE *f);
 void machine_print_stats(struct machine *m, FILE *f);
 

@@ -41,8 +41,8 @@ struct machine {
 // The guest's clock: host time without the pauses.
 u64 machine_now(void *machine);
 
-// Puts the guest as after power-on: CPU and board reset, kernel loaded. RAM keeps what the loader does not
-// overwrite, as on hardware.
+// Puts the guest as after power-on: CPU and board reset, kernel loaded. RAM keeps what the loader
+// does not overwrite, as on hardware.
 bool machine_load(struct machine *m, struct err *err);
 
 #endif
