@@ -123,14 +123,14 @@ enum done op_arpl(struct vcpu *v, const struct insn *insn)
 
     if (!vcpu_protected(v))
         return op_undefined(v, insn);
-    // The segment must be writable, but a page only if there is something to write.
+    // Segment and page must be writable only if there is something to write, on the host's processors.
     if (insn->has_mem)
-        gla = mem_operand(v, insn, 2, ACC_WRITE);
+        gla = mem_operand(v, insn, 2, ACC_READ);
     sel = insn->has_mem ? mem_read16(v, gla) : reg_read(v, insn->rm, 2);
     change = (sel & 3) < rpl;
     sel = (sel & ~3u) | rpl;
     if (change && insn->has_mem)
-        mem_write16(v, gla, sel);
+        mem_write16(v, mem_operand(v, insn, 2, ACC_WRITE), sel);
     else if (change)
         reg_write(v, insn->rm, sel, 2);
     set_zf(v, change);

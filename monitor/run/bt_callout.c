@@ -104,26 +104,28 @@ static u64 memory(struct vcpu *v, const void *data)
     const struct bt_site *site = data;
     u32 gla = (u32)bt_frame(v)->r8;
     u8 *host = NULL;
-    // An instruction with two operands whose pages share a TLB entry would take it from itself for ever.
-    bool collides = site->eip == e->missed_eip && gla != e->missed &&
-                    ((gla ^ e->missed) >> PAGE_SHIFT & (TLB_SIZE - 1)) == 0;
+    // Filling the TLB did not help the last time: two operands whose pages share an entry, or a segment that no
+    // entry is good for.
+    bool again = site->eip == e->missed_eip &&
+                 ((gla ^ e->missed) >> PAGE_SHIFT & (TLB_SIZE - 1)) == 0;
+    u32 cr2 = v->cr2;
 
     e->count.memory++;
     e->missed_eip = site->eip;
     e->missed = gla;
     v->eip = site->eip;
     v->gpr[R_ESP] += site->delta;
-    if (!collides && (gla & (PAGE_SIZE - 1)) + site->size <= PAGE_SIZE && v->event == bt_frame(v)->seen) {
+    if (!again && (gla & (PAGE_SIZE - 1)) + site->size <= PAGE_SIZE && v->event == bt_frame(v)->seen) {
         struct tlb_entry *t = &v->tlb[gla >> PAGE_SHIFT & (TLB_SIZE - 1)];
 
-        if (!GUARDED(v, host = mmu_host(v, gla, site->access, v->cpl == 3)))
-            return fault_now(e);
-        if (host && (site->access == ACC_WRITE ? t->wtag : t->rtag) == ((gla & PAGE_MASK) | v->asid)) {
+        if (!GUARDED(v, host = mmu_host(v, gla, site->access, v->cpl == 3))) {
+            v->cr2 = cr2; // a segment's limit or an alignment may come first: the emulator knows
+        } else if (host && (site->access == ACC_WRITE ? t->wtag : t->rtag) == ((gla & PAGE_MASK) | v->asid)) {
             v->gpr[R_ESP] -= site->delta;
             return site->retry;
         }
     }
-    // A device, a code page, two pages, a collision, or a segment with a limit: do the whole instruction in C.
+    // A device, a code page, two pages, a segment with a limit, a fault: do the whole instruction in C.
     e->count.emulated++;
     return bt_deliver(e, interp_step(v));
 }
