@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Builds what is measured: the i386 programs, the initramfs, ring3 itself."""
+
+import gzip
+import os
+import pathlib
+import shutil
+import stat
+import subprocess
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+SOURCES = TOP / "bench" / "programs"
+FLAGS = ["-m32", "-O2", "-march=i686", "-static", "-no-pie", "-fno-pie", "-std=gnu11", "-D_GNU_SOURCE", "-Wall",
+         "-Wextra"]
+PROGRAMS = {  # program: sources
+    "suite": ["suite.c"],
+    "gen": ["gen.c"],
+    "kernel": ["main.c", "kernel*.c"],
+    "user": ["main.c", "user*.c"],
+    "code": ["main.c", "code*.c"],
+}
+
+
+class Unavailable(Exception):
+    """Something that the benchmark cannot do without; one sentence."""
+
+
+def cache_folder():
+    if "RING3_CACHE" in os.environ:
+        return pathlib.Path(os.environ["RING3_CACHE"])
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return pathlib.Path(base) / "ring3"
+
+
+def compile_programs(folder):
+    """Compiles what is older than its sources. Returns {program: path}."""
+    folder.mkdir(parents=True, exist_ok=True)
+    result = {}
+    for program, patterns in PROGRAMS.items():
+        sources = sorted(path for pattern in patterns for path in SOURCES.glob(pattern))
+        if not [s for s in sources if s.name != "main.c"]:
+            continue
+        path = folder / program
+        newest = max(s.stat().st_mtime for s in list(sources) + list(SOURCES.glob("*.h")))
+        if not path.exists() or path.stat().st_mtime < newest:
+            done = subprocess.run(["gcc", *FLAGS, "-o", path, *sources, "-lm", "-pthread"])
+            if done.returncode:
+                raise Unavailable(f"{program} could not be compiled: is gcc-multilib installed?")
+        result[program] = path
+    return result
+
+
+def build_ring3():
+    build = pathlib.Path(os.environ.get("RING3_BUILD", TOP / "build" / "release"))
+    for command in (["cmake", "-S", TOP, "-B", build, "-G", "Ninja", "--log-level=NOTICE", "-DCMAKE_BUILD_TYPE=Release"],
+                    ["cmake", "--build", build, "--target", "ring3", "--", "--quiet"]):
+        if subprocess.run(command).returncode:
+            raise Unavailable(f"ring3 could not be built in {build}")
+    return build / "ring3"
+
+
+def fetch(*what):
+    if subprocess.run([TOP / "tests" / "boot" / "fetch-debian", *what]).returncode:
+        raise Unavailable("Debian's packages could not be fetched")
+
+
+class Archive:
+    """A newc cpio archive, as initramfs images are."""
+
+    def __init__(self):
+        self.parts = []
+        self.inode = 1
+        self.folders = set()
+
+    def entry(self, name, mode, data=b"", device=(0, 0)):
+        encoded = name.encode() + b"\0"
+        fields = [self.inode, mode, 0, 0, 1, 0, len(data), 0, 0, device[0], device[1], len(encoded), 0]
+        head = b"070701" + b"".join(b"%08X" % f for f in fields) + encoded
+        self.parts += [head, b"\0" * (-len(head) % 4), data, b"\0" * (-len(data) % 4)]
+        self.inode += 1
+
+    def folder(self, name):
+        for parent in [str(p) for p in reversed(pathlib.PurePosixPath(name).parents)][1:] + [name]:
+            if parent not in self.folders:
+                self.folders.add(parent)
+                self.entry(parent, stat.S_IFDIR | 0o755)
+
+    def file(self, name, data, executable=False):
+        self.folder(str(pathlib.PurePosixPath(name).parent))
+        self.entry(name, stat.S_IFREG | (0o755 if executable else 0o644), data)
+
+    def tree(self, root, prefix):
+        """Adds a folder of the host with everything below it."""
+        for folder, _, files in os.walk(root):
+            inside = os.path.join(prefix, os.path.relpath(folder, root))
+            self.folder(os.path.normpath(inside))
+            for name in files:
+                path = os.path.join(folder, name)
+                data = os.readlink(path).encode() if os.path.islink(path) else pathlib.Path(path).read_bytes()
+                link = os.path.islink(path)
+                mode = stat.S_IFLNK | 0o777 if link else stat.S_IFREG | (os.stat(path).st_mode & 0o777)
+                self.entry(os.path.normpath(os.path.join(inside, name)), mode, data)
+
+    def finish(self):
+        self.inode = 0
+        self.entry("TRAILER!!!", 0)
+        data = b"".join(self.parts)
+        return data + b"\0" * (-len(data) % 512)
+
+
+def guest_image(tree):
+    """The initramfs with the tree in /bench, but for the list; gzipped."""
+    archive = Archive()
+    for folder in ("dev", "proc", "sys", "tmp", "bin", "bench"):
+        archive.folder(folder)
+    archive.entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
+    archive.file("init", (tree / "bin" / "suite").read_bytes(), executable=True)
+    archive.entry("bin/sh", stat.S_IFLNK | 0o777, b"/bench/bin/busybox")
+    archive.tree(tree, "bench")
+    image = gzip.compress(archive.finish(), 1)
+    return image + b"\0" * (-len(image) % 4)  # where the kernel looks for the next one
+
+
+def list_image(text):
+    """The list alone: the kernel unpacks one image after the other."""
+    archive = Archive()
+    archive.file("bench/list", text.encode())
+    return archive.finish()
+
+
+def make_tree(folder, programs, busybox):
+    """The folder that workloads run in, natively."""
+    binaries = folder / "bin"
+    binaries.mkdir(parents=True)
+    for name, path in programs.items():
+        shutil.copy2(path, binaries / name)
+    shutil.copy2(busybox, binaries / "busybox")
+    (binaries / "busybox").chmod(0o755)
+    return folder

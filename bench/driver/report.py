@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Medians, spreads, confidence intervals; the table and the JSON."""
+
+import math
+import random
+import statistics
+
+
+def summary(samples):
+    """Statistics over the runs of one workload on one machine."""
+    times = sorted(s.ns for s in samples if not s.error)
+    errors = [s.error for s in samples if s.error]
+    if not times:
+        return {"median_ns": None, "runs_ns": [], "errors": errors}
+    median = statistics.median(times)
+    return {
+        "median_ns": median,
+        "min_ns": times[0],
+        "max_ns": times[-1],
+        "spread": (times[-1] - times[0]) / median if median else 0.0,
+        "runs_ns": [s.ns for s in samples if not s.error],
+        "errors": errors,
+        "checksums": sorted({s.checksum for s in samples if not s.error}),
+        "clock_error": clock_error(samples),
+    }
+
+
+def clock_error(samples):
+    """The largest time by which the guest's clock claims less than the host's saw between the markers, in
+    seconds: self-timed works exclude their preparations, and markers travel over a serial port, so only a
+    guest that measures more than the host is suspicious. Negative: none is."""
+    known = [s.ns / 1e9 - s.wall for s in samples if not s.error and s.wall]
+    return round(max(known), 4) if known else None
+
+
+def interval(a, b, draws=400):
+    """A 95% bootstrap confidence interval of median(a) / median(b)."""
+    if len(a) < 3 or len(b) < 3:
+        return None
+    source = random.Random(1)
+    ratios = sorted(statistics.median(source.choices(a, k=len(a))) / statistics.median(source.choices(b, k=len(b)))
+                    for _ in range(draws))
+    return [ratios[int(draws * 0.025)], ratios[int(draws * 0.975)]]
+
+
+def geometric(values):
+    values = [v for v in values if v]
+    return math.exp(sum(map(math.log, values)) / len(values)) if values else None
+
+
+def evaluate(workloads, samples, machines):
+    """samples: {machine: {key: [Sample]}}. Returns the list that goes into the JSON."""
+    rows = []
+    for w in workloads:
+        runs = {m: summary(samples[m][w.key]) for m in machines if samples[m].get(w.key)}
+        sums = {c for r in runs.values() for c in r.get("checksums", [])}
+        row = {"group": w.group, "name": w.name, "cpu": w.cpu, "machines": runs, "checksums_agree": len(sums) <= 1}
+        for a, b in (("ring3", "native"), ("qemu", "native"), ("qemu", "ring3")):
+            x, y = runs.get(a, {}), runs.get(b, {})
+            if x.get("median_ns") and y.get("median_ns"):
+                row[f"{a}/{b}"] = x["median_ns"] / y["median_ns"]
+                row[f"{a}/{b} ci95"] = interval(x["runs_ns"], y["runs_ns"])
+        rows.append(row)
+    return rows
+
+
+def groups(rows):
+    result = {}
+    for name in dict.fromkeys(r["group"] for r in rows):
+        members = [r for r in rows if r["group"] == name]
+        result[name] = {key: geometric([r.get(key) for r in members])
+                        for key in ("ring3/native", "qemu/native", "qemu/ring3")}
+        result[name]["workloads"] = len(members)
+    return result
+
+
+def cell(value, form="{:.2f}"):
+    return form.format(value) if value is not None else "-"
+
+
+def milliseconds(row, machine):
+    run = row["machines"].get(machine)
+    if run is None:
+        return "-"
+    if run["median_ns"] is None:
+        return "FAILED"
+    return f"{run['median_ns'] / 1e6:.1f}"
+
+
+def remarks(row):
+    notes = []
+    if not row["checksums_agree"]:
+        notes.append("CHECKSUMS DIFFER")
+    for machine, run in row["machines"].items():
+        if run["errors"]:
+            notes.append(f"{machine} failed {len(run['errors'])}x: {run['errors'][0][:60]}")
+        if (run.get("clock_error") or 0) > 0.05 + 0.02 * (run["median_ns"] or 0) / 1e9:
+            notes.append(f"{machine}'s clock runs {run['clock_error']:.2f} s ahead")
+    if row.get("qemu/ring3") and row["qemu/ring3"] < 1:
+        notes.append("slower than TCG")
+    elif (row.get("ring3/native") or 0) > 2.5 and row["group"] in ("user", "real"):
+        notes.append("slower than 2.5x native")
+    return "; ".join(notes)
+
+
+HEAD = ["workload", "native ms", "ring3 ms", "qemu ms", "ring3/nat", "qemu/nat", "qemu/ring3", "spread", ""]
+
+
+def table(rows):
+    """The table for the terminal: a line a workload, then one a group."""
+    lines = [HEAD]
+    for row in rows:
+        spreads = [100 * r["spread"] for r in row["machines"].values() if "spread" in r]
+        lines.append([f"{row['group']}/{row['name']}", *(milliseconds(row, m) for m in ("native", "ring3", "qemu")),
+                      cell(row.get("ring3/native")), cell(row.get("qemu/native")), cell(row.get("qemu/ring3")),
+                      "/".join(f"{s:.0f}" for s in spreads) + "%", remarks(row)])
+    for name, group in groups(rows).items():
+        lines.append([f"= {name} ({group['workloads']}, geometric mean)", "", "", "", cell(group["ring3/native"]),
+                      cell(group["qemu/native"]), cell(group["qemu/ring3"]), "", ""])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD) - 1)]
+    text = []
+    for line in lines:
+        cells = [line[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(line[1:-1], widths[1:])]
+        text.append(("  ".join(cells) + "  " + line[-1]).rstrip())
+    return "\n".join(text)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The list of workloads: what is run, in which group it counts, what it needs."""
+
+import subprocess
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Workload:
+    group: str
+    name: str
+    kind: str  # self: measures itself; cmd: measured by `suite`; boot: by the driver
+    argv: tuple = ()
+    cpu: str = "pentium3"  # what a guest needs
+    seconds: int = 120  # after which it has failed
+    needs: str = ""  # a package set of the driver's (real programs)
+
+    @property
+    def key(self):
+        return f"{self.group}/{self.name}"
+
+
+@dataclass
+class Plan:
+    """What one call measures: workloads, files to make before, rounds."""
+
+    percent: int
+    rounds: int
+    workloads: list = field(default_factory=list)
+    files: list = field(default_factory=list)  # (name, argv): standard output into a file
+
+    def add(self, group, name, kind, *argv, **more):
+        self.workloads.append(Workload(group, name, kind, tuple(str(a) for a in argv), **more))
+
+
+NEEDS_MAX = {"matmul_sse2", "copy_sse2"}  # SSE2, which a pentium3 lacks
+
+
+def first(plan):
+    """A shell's first steps: the boot, a loop, two filters and processes."""
+    p = plan.percent
+    plan.files.append(("text", ("bin/gen", str(40000 * p))))
+    plan.add("first", "boot", "boot")
+    plan.add("first", "sh_loop", "cmd", "bin/busybox", "sh", "-c",
+             f"i=0; while [ $i -lt {3000 * p} ]; do i=$((i+1)); done; echo $i")
+    plan.add("first", "gzip", "cmd", "bin/busybox", "gzip", "-9", "-c", "text")
+    plan.add("first", "sha256sum", "cmd", "bin/busybox", "sha256sum", *(["text"] * 5))
+    plan.add("first", "fork_exec_200", "self", "bin/kernel", "fork_exec", 100)
+
+
+def program(plan, group, path):
+    """All works of a self-timed program."""
+    names = subprocess.run([path, "-l"], check=True, capture_output=True, text=True).stdout.split()
+    for name in names:
+        plan.add(group, name, "self", f"bin/{group}", name, plan.percent,
+                 cpu="max" if name in NEEDS_MAX else "pentium3")
