@@ -5,6 +5,9 @@
 #define RING3_SHADOW_MMU_PTE_H
 
 #include "monitor/base/x86.h"
+#include "phys.h"
+
+#include <string.h>
 
 // Physical address lines of every CPU model; the bits above are reserved in PAE entries and,
 // through PSE-36, in 4 MiB entries.
@@ -20,6 +23,23 @@
 #define PAE_RESERVED (~((1ull << ADDRESS_BITS) - 1) & ~PTE_NX)
 //  PDPTE (table 4-8): bits 1-2 and 5-8 are reserved besides the address bits that don't exist.
 #define PDPTE_RESERVED (~((1ull << ADDRESS_BITS) - 1) | 0x1e6ull)
+
+// Reads an entry: of 8 bytes with PAE, else of 4. Entries are aligned, so they lie in one page.
+static inline u64 pte_read(struct phys *phys, bool pae, gpa_t at)
+{
+    const u8 *host = phys_host(phys, at);
+    u64 wide;
+    u32 narrow;
+
+    if (unlikely(!host))
+        return phys_load(phys, at, pae ? 8 : 4);
+    if (pae) {
+        memcpy(&wide, host, sizeof(wide));
+        return wide;
+    }
+    memcpy(&narrow, host, sizeof(narrow));
+    return narrow;
+}
 
 // The page table that a directory entry leads to, or the page of a page-table entry.
 static inline gpa_t pte_gpa(bool pae, u64 entry)

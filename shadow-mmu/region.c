@@ -34,9 +34,11 @@ u64 dir_read(const struct window *w, struct phys *phys, unsigned index)
     u64 pdpte;
 
     if (!pae(w))
-        return phys_read32(phys, (w->cr3 & PAGE_MASK) + index * 4);
+        return pte_read(phys, false, (w->cr3 & PAGE_MASK) + index * 4);
     pdpte = w->pdpte[index >> 9];
-    return pdpte & PTE_P ? phys_read64(phys, (pdpte & PAE_ADDRESS) + (index & 511) * 8) : 0;
+    if (!(pdpte & PTE_P))
+        return 0;
+    return pte_read(phys, true, (pdpte & PAE_ADDRESS) + (index & 511) * 8);
 }
 
 gpa_t region_gpa(const struct window *w, const struct region *r, unsigned i)

@@ -37,7 +37,7 @@ static bool descend32(struct vcpu *v, struct phys *phys, gla_t gla, bool touch, 
     u32 pde, pte;
 
     w->pde_gpa = (v->cr3 & PAGE_MASK) + (gla >> 22) * 4;
-    pde = phys_read32(phys, w->pde_gpa);
+    pde = pte_read(phys, false, w->pde_gpa);
     w->pde = pde;
     path->missing = !(pde & PTE_P);
     if (path->missing)
@@ -57,7 +57,7 @@ static bool descend32(struct vcpu *v, struct phys *phys, gla_t gla, bool touch, 
     }
     w->page_size = PAGE_SIZE;
     w->pte_gpa = (pde & PAGE_MASK) + (gla >> 12 & 0x3ff) * 4;
-    pte = phys_read32(phys, w->pte_gpa);
+    pte = pte_read(phys, false, w->pte_gpa);
     w->pte = pte;
     path->missing = !(pte & PTE_P);
     if (path->missing)
@@ -77,7 +77,7 @@ static bool descend_pae(struct vcpu *v, struct phys *phys, gla_t gla, bool touch
     if (path->missing)
         return false;
     w->pde_gpa = (pdpte & PAE_ADDRESS) + (gla >> 21 & 0x1ff) * 8;
-    w->pde = phys_read64(phys, w->pde_gpa);
+    w->pde = pte_read(phys, true, w->pde_gpa);
     path->missing = !(w->pde & PTE_P);
     if (path->missing)
         return false;
@@ -99,7 +99,7 @@ static bool descend_pae(struct vcpu *v, struct phys *phys, gla_t gla, bool touch
     }
     w->page_size = PAGE_SIZE;
     w->pte_gpa = (w->pde & PAE_ADDRESS) + (gla >> 12 & 0x1ff) * 8;
-    w->pte = phys_read64(phys, w->pte_gpa);
+    w->pte = pte_read(phys, true, w->pte_gpa);
     path->missing = !(w->pte & PTE_P);
     if (path->missing)
         return false;
