@@ -212,20 +212,6 @@ static bool external(enum event_kind kind, u8 vector)
     return kind == EVENT_FAULT || kind == EVENT_INTR || (kind == EVENT_TRAP && vector == X_DB);
 }
 
-#define CHAIN 4 // events remembered for the shutdown message
-
-static enum cpu_exit shut_down(struct vcpu *v, const struct fault *chain, unsigned n)
-{
-    FILE *f = v->log->file;
-
-    fprintf(f, "triple fault: the CPU shuts down; delivering");
-    for (unsigned i = n > CHAIN ? n - CHAIN : 0; i < n; i++)
-        fprintf(f, "%s vector %u (error %#x)", i ? "," : "", chain[i % CHAIN].vector,
-                chain[i % CHAIN].error);
-    fprintf(f, "\n");
-    return CPU_TRIPLE_FAULT;
-}
-
 // False if the delivery faulted: v->fault says how.
 static bool try_enter(struct vcpu *v, const struct event *e)
 {
@@ -244,23 +230,21 @@ static bool try_enter(struct vcpu *v, const struct event *e)
 enum cpu_exit cpu_deliver(struct vcpu *v, enum event_kind kind, u8 vector, u32 error)
 {
     struct event e = { .kind = kind, .vector = vector, .error = error };
-    struct fault chain[CHAIN];
-    unsigned n = 0;
 
     v->halted = false;
     for (;;) {
         enum severity first = severity(e.kind, e.vector), second;
         bool ext = external(e.kind, e.vector);
 
-        chain[n++ % CHAIN] = (struct fault){ e.vector, e.error };
         if (e.kind == EVENT_FAULT)
             vcpu_record_fault(v, e.vector, e.error);
         if (try_enter(v, &e))
             return CPU_RAN;
         second = severity(EVENT_FAULT, v->fault.vector);
         if (e.kind == EVENT_FAULT && e.vector == X_DF && second != BENIGN) {
-            chain[n++ % CHAIN] = v->fault;
-            return shut_down(v, chain, n);
+            log_to(v->log, LOG_INT, "exception %#x error %#x while delivering #DF: shutdown\n",
+                   v->fault.vector, v->fault.error);
+            return CPU_TRIPLE_FAULT;
         }
         e = (struct event){ .kind = EVENT_FAULT, .vector = v->fault.vector,
                             .error = v->fault.error };
