@@ -59,6 +59,8 @@ struct bt {
 #define BT_MAX_INSNS 64
 #define BT_MAX_CODE 32768 // bytes of host code of one block, at most
 #define BT_STALE_LEN 11    // bytes of the stub at the end of every block
+#define BT_HEADER_LEN 23   // bytes of the indirect entry, which compares r8d with the block's eip
+#define BT_HEADER_EIP 6    // where in it the negated eip stands
 
 struct bt_request {
     const u8 *bytes;      // guest code from eip to the end of its page, at most
@@ -86,6 +88,8 @@ bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *
 struct arena;
 void bt_block_kill(const struct bt *bt, struct arena *a, const struct blocks *b,
                    const struct block *block);
+// The entry of the valid block whose indirect entry is at `host` if it is the one for eip, else 0.
+u32 bt_entry_if(u32 host, u32 eip);
 // Makes an invalidated block's entry lead to host address `target`, its replacement.
 void bt_redirect(struct arena *a, const struct block *block, u32 target);
 // Patches the rel32 at host address `patch` to go to `target`.

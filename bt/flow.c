@@ -26,7 +26,7 @@ void flow_check_target(struct trans *t, u32 eip, u32 otherwise)
     u8 *equal;
 
     emit_mov64_rr(e, H_R9, H_RCX);
-    emit_lea(e, H_RCX, H_R8, -1, 0, -eip);
+    emit8(e, 0x41), emit8(e, 0x8d), emit8(e, 0x88), emit32(e, -eip); // lea ecx, [r8 - eip]
     equal = emit_short(e, 0xe3);                             // jrcxz
     emit_mov64_rr(e, H_RCX, H_R9);
     emit_jmp(e, otherwise);
@@ -333,6 +333,11 @@ static void write_jmp(struct arena *a, u32 at, u32 target)
     bt_patch_rel32(a, at + 1, target);
 }
 
+u32 bt_entry_if(u32 host, u32 eip)
+{
+    return *(const u32 *)(u64)(host + BT_HEADER_EIP) == -eip ? host + BT_HEADER_LEN : 0;
+}
+
 void bt_redirect(struct arena *a, const struct block *block, u32 target)
 {
     write_jmp(a, block->entry, target);
@@ -342,7 +347,10 @@ void bt_block_kill(const struct bt *bt, struct arena *a, const struct blocks *b,
                    const struct block *block)
 {
     // The stale stub: the last bytes of every block load r8d with its eip and look it up.
+    u32 no_target = -block->eip + 1;
+
     write_jmp(a, block->entry, block->host + block->host_len - BT_STALE_LEN);
+    memcpy(arena_rw(a, (u8 *)(u64)block->host) + BT_HEADER_EIP, &no_target, 4);
     for (u32 i = 0; i < block->ret_count; i++)
         write_jmp(a, b->ret_point[block->ret_first + i], bt->stubs.lookup);
 }

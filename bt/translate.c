@@ -75,7 +75,7 @@ static void find_dead_flags(struct trans *t)
 void emit_emulate(struct trans *t, const struct insn *insn)
 {
     struct emit *e = t->e;
-    bool last = (insn_ends_block(insn) && !sensitive_continues(t, insn)) || insn->flow != FLOW_NONE || t->cur + 1 == t->count;
+    bool last = insn->flow != FLOW_NONE || insn->attr & INSN_UD;
     struct bt_site site = {
         .eip = trans_eip(t, t->cur), .delta = t->delta, .retry = t->host[t->cur], .len = insn->len,
     };
@@ -179,6 +179,7 @@ bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *
     find_dead_flags(&t);
     flow_check_target(&t, rq->eip, bt->stubs.lookup);
     b->entry = emit_here(e);
+    CHECK(b->entry - b->host == BT_HEADER_LEN);
     if (t.count == 0) {
         t.out->insn[0] = (struct block_insn){ .host = b->entry - b->host };
         translate_crossing(&t);

@@ -56,18 +56,24 @@ static u64 link_exit(struct vcpu *v, const void *data)
     return host;
 }
 
-// Goes on inside the block after an instruction the emulator did, if nothing came in between.
-static u64 go_on(struct engine *e, const struct bt_site *site, u64 invalidations)
+// Goes on inside the block, or through its linked exit, after an instruction the emulator did, if nothing that
+// the code there relies on has changed.
+static u64 go_on(struct engine *e, const struct bt_site *site, u64 invalidations, bool stop)
 {
     struct vcpu *v = e->v;
+    const struct space *space = e->space;
+    u32 mode = e->mode;
 
-    if (site->next && v->eip == site->eip + site->len && e->invalidations == invalidations &&
-        !v->shadow && !e->spaces_stale && bt_mode(v) == (e->mode & ~MODE_CHECKED)) {
-        v->gpr[R_ESP] -= site->delta_next;
-        bt_fpu_load(e);
-        return site->next;
-    }
-    return bt_dispatch(e);
+    if (!site->next || v->eip != site->eip + site->len || e->invalidations != invalidations ||
+        v->shadow || e->spaces_stale || v->event != bt_frame(v)->seen || v->halted)
+        return bt_dispatch(e);
+    if (stop && (!bt_refresh(e) || e->mode != mode || e->space != space || e->space_cleared))
+        return bt_dispatch(e);
+    if (!stop && bt_mode(v) != (mode & ~MODE_CHECKED))
+        return bt_dispatch(e);
+    v->gpr[R_ESP] -= site->delta_next;
+    bt_fpu_load(e);
+    return site->next;
 }
 
 static u64 emulate_site(struct engine *e, const struct bt_site *site, const struct insn *insn)
@@ -75,11 +81,12 @@ static u64 emulate_site(struct engine *e, const struct bt_site *site, const stru
     struct vcpu *v = e->v;
     u64 invalidations = e->invalidations;
     struct bt_site copy = *site; // the cache may be emptied under us
+    bool stop = insn->attr & INSN_STOP;
 
     e->count.emulated++;
     if (!GUARDED(v, interp_insn(v, insn)))
         return fault_now(e);
-    return go_on(e, &copy, invalidations);
+    return go_on(e, &copy, invalidations, stop);
 }
 
 static u64 emulate(struct vcpu *v, const void *data)
@@ -202,7 +209,7 @@ static u64 signal_(struct vcpu *v, const void *data)
 }
 
 // An event came after C code had looked, before translated code went on at frame.resume, which is the entry of a
-// block or the start of an instruction in one.
+// block, the start of an instruction in one, or the exit at its end.
 static u64 event(struct vcpu *v, const void *data)
 {
     struct engine *e = bt_engine(v);
@@ -219,9 +226,12 @@ static u64 event(struct vcpu *v, const void *data)
     {
         const struct block_insn *insn = block_insn_at_host(&e->blocks, b, f->resume);
 
-        CHECK(b->host + insn->host == f->resume);
-        v->eip = b->eip + insn->guest;
-        v->gpr[R_ESP] += insn->esp_delta;
+        if (b->host + insn->host == f->resume) {
+            v->eip = b->eip + insn->guest;
+            v->gpr[R_ESP] += insn->esp_delta;
+        } else { // the exit behind an emulated last instruction
+            v->eip = b->eip + b->guest_len;
+        }
     }
     return bt_dispatch(e);
 }

@@ -216,7 +216,8 @@ bool bt_refresh(struct engine *e)
     generation = w ? w->code_generation : 0;
     space = e->space && e->space->key == key ? e->space : space_get(&e->spaces, key);
 
-    if (space->generation != generation) {
+    e->space_cleared = space->generation != generation;
+    if (e->space_cleared) {
         space_clear(&e->spaces, space);
         space->generation = generation;
         e->count.spaces++;
@@ -372,6 +373,16 @@ static void empty_spaces(struct engine *e)
     e->count.spaces++;
 }
 
+// What the space's jump table has for v->eip, without the block tables; 0 if nothing.
+static u64 known_entry(struct engine *e)
+{
+    u32 host = e->space->table->jump[e->v->eip & (SPACE_JUMPS - 1)];
+
+    if (host == e->spaces.default_target || e->bt.opt.flush_every || log_on(e->v->log, LOG_EXEC))
+        return 0;
+    return bt_entry_if(host, e->v->eip);
+}
+
 // The instruction that took the guest's last page fault is about to run again: it would fault once more, to be
 // answered by a mapping.
 static void retry_fault(struct engine *e)
@@ -392,6 +403,7 @@ u64 bt_dispatch(struct engine *e)
     jmp_buf catcher;
     struct block *volatile b;
     volatile u64 flushes;
+    u64 host;
     volatile u32 pause = e->pause_pc;
 
     e->pause_pc = 0;
@@ -431,6 +443,11 @@ u64 bt_dispatch(struct engine *e)
         }
         if (e->retry_pending && v->eip == e->retry_eip)
             retry_fault(e);
+        host = known_entry(e);
+        if (host && !pause) {
+            bt_fpu_load(e);
+            return host;
+        }
         v->catcher = &catcher;
         if (_setjmp(catcher)) {
             v->catcher = NULL;

@@ -44,6 +44,7 @@ struct engine {
     struct blocks blocks;
     struct spaces spaces;
     struct space *space;     // current
+    bool space_cleared;      // the last bt_refresh emptied it: its mappings changed
     u32 mode;                // MODE_*, current
     // Address spaces, by window number. A young one runs in the checked form, so that a short-lived process
     // costs neither mappings nor signals; the first interrupt that meets it in user mode makes it grown up. It is young
