@@ -108,6 +108,8 @@ static bool translate_lea(struct trans *t, const struct insn *insn)
     if (!insn->has_mem)
         return false;
     if (insn->opsize == 2) {
+        if (insn->reg == R_ESP)
+            flush_delta(t);
         emit_ea(t, insn, H_R8);
         emit_rr(t->e, E_66, 0x8b, host_gpr(insn->reg), H_R8);
     } else if (insn->reg == R_ESP && insn->base == R_ESP && insn->index < 0 &&
