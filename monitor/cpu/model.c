@@ -7,7 +7,8 @@
 // retpolines on unless they know better. Under translation CPL 3 has no mapping of supervisor
 // pages at all, so isolating them again buys nothing, and costs a TLB flush a system call.
 // In-order cores are on Linux's list of those that do not speculate; nothing else about the
-// model is looked at when the feature bits are absent.
+// model is looked at when the feature bits are absent. `max` has the same signature, for the same
+// reason, whatever the host's make.
 #include "model.h"
 
 #include <cpuid.h>
@@ -83,13 +84,6 @@ static u32 pick(u32 host, const struct feature *list, unsigned n, u32 *isa)
     return have;
 }
 
-#define RDCL_NO BIT(0)
-#define SKIP_L1DFL BIT(3)
-#define SSB_NO BIT(4)
-#define MDS_NO BIT(5)
-#define PSCHANGE_NO BIT(6)
-#define TAA_NO BIT(8)
-
 static struct cpu_model max_model;
 static pthread_once_t max_once = PTHREAD_ONCE_INIT;
 
@@ -103,23 +97,18 @@ static void max_fill(void)
     static const struct feature leaf7[] = { { BIT(18), ISA_RDSEED }, { BIT(19), ISA_ADX } };
     static const struct feature ext[] = { { BIT(5), ISA_LZCNT } };
     struct cpu_model *m = &max_model;
-    u32 a = 0, b = 0, c = 0, d = 0, isa = I_P3 | BIT(ISA_SSE2), max = 0, vendor[3] = { 0 };
+    u32 a = 0, b = 0, c = 0, d = 0, isa = I_P3 | BIT(ISA_SSE2);
 
-    __get_cpuid(0, &max, &vendor[0], &vendor[2], &vendor[1]);
     *m = models[0];
     m->name = "max";
     m->help = "what the host has and a 32-bit guest can use: SSE2 to SSE4.2, AES...; no AVX";
-    memcpy(m->vendor, vendor, sizeof(m->vendor));
     __get_cpuid(1, &a, &b, &c, &d);
-    m->signature = a & 0x0fff3fff;
     m->features_edx = F_P3 | CPUID_SSE2 | (d & CPUID_CLFSH);
     m->features_ecx = pick(c, ecx, ARRAY_LEN(ecx), &isa);
     m->max_leaf = 2;
-    if (max >= 7 && __get_cpuid_count(7, 0, &a, &b, &c, &d)) {
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
         m->max_leaf = 7;
         m->leaf7_ebx = pick(b, leaf7, ARRAY_LEN(leaf7), &isa) | (b & BIT(9));
-        m->leaf7_edx = BIT(29);
-        m->arch_capabilities = RDCL_NO | SKIP_L1DFL | SSB_NO | MDS_NO | PSCHANGE_NO | TAA_NO;
     }
     if (__get_cpuid(0x80000001, &a, &b, &c, &d))
         m->ext_ecx = pick(c, ext, ARRAY_LEN(ext), &isa);

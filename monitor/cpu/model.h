@@ -24,8 +24,7 @@ struct cpu_model {
     u32 features_edx, features_ecx; // CPUID.1
     u32 ext_edx;        // CPUID.80000001h:EDX (NX)
     u32 ext_ecx;        // CPUID.80000001h:ECX (LZCNT)
-    u32 leaf7_ebx, leaf7_edx; // CPUID.7.0
-    u64 arch_capabilities; // IA32_ARCH_CAPABILITIES, if leaf7_edx announces it
+    u32 leaf7_ebx;      // CPUID.7.0
     u32 max_leaf;
     char vendor[12];
     char brand[48];

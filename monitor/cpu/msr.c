@@ -7,10 +7,9 @@
 #include <x86intrin.h>
 
 enum {
-    MSR_EBL_CR_POWERON = 0x2a, MSR_ARCH_CAPABILITIES = 0x10a, MSR_BBL_CR_CTL = 0x119,
-    MSR_DEBUGCTL = 0x1d9, MSR_MTRR_LAST = 0x20f,
+    MSR_EBL_CR_POWERON = 0x2a, MSR_BBL_CR_CTL = 0x119, MSR_DEBUGCTL = 0x1d9,
+    MSR_MTRR_LAST = 0x20f,
 };
-#define LEAF7_ARCH_CAPABILITIES BIT(29)
 #define MTRR_CAP 0x408 // eight variable ranges, no fixed ones, write combining
 #define MICROCODE_REVISION 0x219
 
@@ -48,8 +47,6 @@ static u32 msr_feature(const struct vcpu *v, u32 msr)
         return CPUID_PAT;
     case MSR_EFER:
         return v->model->ext_edx & CPUID_EXT_NX ? CPUID_MSR : ~0u;
-    case MSR_ARCH_CAPABILITIES:
-        return v->model->leaf7_edx & LEAF7_ARCH_CAPABILITIES ? CPUID_MSR : ~0u;
     default:
         return ~0u;
     }
@@ -121,8 +118,6 @@ u64 cpu_rdmsr(struct vcpu *v, u32 msr)
         return v->sysenter_eip;
     case MSR_EFER:
         return v->efer;
-    case MSR_ARCH_CAPABILITIES:
-        return v->model->arch_capabilities;
     }
     slot = msr_slot(v, msr);
     return slot ? *slot : 0; // PLATFORM_ID, MCG_CAP: no banks
@@ -155,7 +150,6 @@ static bool msr_valid(u32 msr, u64 value)
     case MSR_PLATFORM_ID:
     case MSR_MTRRCAP:
     case MSR_MCG_CAP:
-    case MSR_ARCH_CAPABILITIES:
         return false;
     default:
         return true;
@@ -208,12 +202,9 @@ static void cpuid_extended(const struct cpu_model *m, u32 leaf, u32 out[4])
 {
     switch (leaf) {
     case 0x80000000:
-        cpuid_vendor(m, EXT_MAX, out);
-        if (memcmp(m->vendor, "AuthenticAMD", 12) != 0)
-            out[1] = out[2] = out[3] = 0;
+        out[0] = EXT_MAX;
         break;
     case 0x80000001:
-        out[0] = memcmp(m->vendor, "AuthenticAMD", 12) == 0 ? m->signature : 0;
         out[2] = m->ext_ecx;
         out[3] = m->ext_edx;
         break;
@@ -255,10 +246,8 @@ void cpu_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
         out[3] = 0x0c040882;
         break;
     case 7:
-        if (subleaf == 0) {
+        if (subleaf == 0)
             out[1] = m->leaf7_ebx;
-            out[3] = m->leaf7_edx;
-        }
         break;
     }
 }
