@@ -57,8 +57,9 @@ _Static_assert(sizeof(struct bt_frame) <= ENGINE_AREA, "the engine area is too s
 _Static_assert(sizeof(struct tlb_entry) == 32, "emitted code scales TLB indices by 32");
 _Static_assert(offsetof(struct vcpu, gpr) == 0, "emitted code saves registers at disp8 offsets");
 
-// What translated code was doing when it called out: follows the call instruction in the code.
-struct bt_site {
+// What translated code was doing when it called out: follows the call instruction in the code, at
+// any alignment (hence packed).
+struct __attribute__((packed)) bt_site {
     u32 eip;          // of the guest instruction
     i16 delta;        // guest ESP = r13 + delta before it
     i16 delta_next;   // and after it
@@ -71,7 +72,7 @@ struct bt_site {
 };
 
 // An exit that has not been linked yet: follows the call instruction in the code.
-struct bt_link {
+struct __attribute__((packed)) bt_link {
     u32 target;       // guest eip
     u32 patch;        // host address of the rel32 to patch
 };
