@@ -247,7 +247,7 @@ END_TEST
 START_TEST(test_unix_socket)
 {
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
-    char serial[128], got[4] = { 0 };
+    char serial[160], got[4] = { 0 };
     int fd = -1, null = open("/dev/null", O_RDONLY), tries = 0;
     struct stat st;
     pid_t pid;
