@@ -18,6 +18,8 @@
 #include "pci.h"
 #include "piix3.h"
 #include "piix4pm.h"
+#include "typist.h"
+#include "vga.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +50,8 @@ struct board {
     struct i440fx fx;
     struct piix3 piix;
     struct piix4pm pm;
+    struct vga vga;
+    struct typist typist;
 };
 
 // What a slot depends on.
@@ -90,9 +94,13 @@ static const struct slot slots[] = {
     { "dma 4-7",      0xc0, 32, &i8237_ops,          CHIP(dma[1]), ALWAYS, NO_IRQ },
     { "debug",        0xe9,  1, &debug_console_ops,  CHIP(debug),  ALWAYS, NO_IRQ },
     { "coprocessor",  0xf0,  2, &ferr_ops,           CHIP(ferr),   ALWAYS, IRQ(13, ferr.irq) },
+    { "vbe",         0x1ce,  3, &vga_vbe_ops,        CHIP(vga),    ALWAYS, NO_IRQ },
     { "com4",        0x2e8,  8, &ns16550_ops,        CHIP(com[3]), COM4,   IRQ(3, com[3].irq) },
     { "com2",        0x2f8,  8, &ns16550_ops,        CHIP(com[1]), COM2,   IRQ(3, com[1].irq) },
     { "lpt1",        0x378,  3, &lpt_ops,            CHIP(lpt),    LPT,    IRQ(7, lpt.irq) },
+    { "vga mono",    0x3b0, 12, &vga_mono_ops,       CHIP(vga),    ALWAYS, NO_IRQ },
+    { "vga",         0x3c0, 16, &vga_ops,            CHIP(vga),    ALWAYS, NO_IRQ },
+    { "vga color",   0x3d0, 16, &vga_color_ops,      CHIP(vga),    ALWAYS, NO_IRQ },
     { "com3",        0x3e8,  8, &ns16550_ops,        CHIP(com[2]), COM3,   IRQ(4, com[2].irq) },
     { "com1",        0x3f8,  8, &ns16550_ops,        CHIP(com[0]), COM1,   IRQ(4, com[0].irq) },
     { "elcr master", 0x4d0,  1, &i8259_elcr_ops,     CHIP(pic[0]), ALWAYS, NO_IRQ },
@@ -187,7 +195,7 @@ static void wire(struct board *board)
     board->pm.opaque = board;
 }
 
-static void init_chips(struct board *board, struct log *log)
+static bool init_chips(struct board *board, struct log *log)
 {
     bool bare = !board->config.firmware;
     u64 ram_size = board->config.ram_size;
@@ -197,6 +205,7 @@ static void init_chips(struct board *board, struct log *log)
     i8254_init(&board->pit, &board->timers);
     mc146818_init(&board->rtc, &board->timers, ram_size);
     ps2_keyboard_init(&board->kbd, &board->timers);
+    typist_init(&board->typist, &board->timers, &board->kbd);
     i8042_init(&board->kbc, &board->timers, &board->kbd.port, NULL);
     a20_init(&board->a20, &board->host);
     for (int n = 0; n < MAX_SERIAL; n++)
@@ -213,6 +222,10 @@ static void init_chips(struct board *board, struct log *log)
     pci_add(&board->pci, &board->fx.func);
     pci_add(&board->pci, &board->piix.func);
     pci_add(&board->pci, &board->pm.func);
+    if (!vga_init(&board->vga, &board->timers, board->config.vga_rom, board->config.vga_rom_len))
+        return false;
+    pci_add(&board->pci, &board->vga.func);
+    return true;
 }
 
 static bool plug(struct board *board, struct err *err)
@@ -230,6 +243,9 @@ static bool plug(struct board *board, struct err *err)
         if (slot->irq >= 0)
             *(struct irq *)chip_of(board, slot->wire) = lines_connect(&board->lines, slot->irq);
     }
+    if (!bus_add(board->bus, BUS_MMIO, VGA_WINDOW, VGA_WINDOW_LEN, &vga_memory_ops, &board->vga,
+                 "vga memory", err))
+        return false;
     return config->debug_exit_base < 0
            || bus_add(board->bus, BUS_PORT, config->debug_exit_base, config->debug_exit_size,
                       &debug_exit_ops, &board->debug, "isa-debug-exit", err);
@@ -292,7 +308,11 @@ struct board *board_create(const struct board_config *config, const struct board
     board->config = *config;
     board->config.serial_ports = MIN(MAX(config->serial_ports, 1), MAX_SERIAL);
     board->bus = bus;
-    init_chips(board, log);
+    if (!init_chips(board, log)) {
+        err_set(err, EXIT_HOST, "out of memory for the VGA's");
+        board_destroy(board);
+        return NULL;
+    }
     if (!plug(board, err) || (config->firmware && !describe(board, err))) {
         board_destroy(board);
         return NULL;
@@ -315,6 +335,8 @@ void board_destroy(struct board *board)
         if (board->pci.func[n])
             pci_remove(board->pci.func[n]);
     fw_cfg_destroy(&board->fw);
+    bus_remove(board->bus, BUS_MMIO, VGA_WINDOW, &board->vga);
+    vga_destroy(&board->vga);
     free(board);
 }
 
@@ -338,6 +360,7 @@ static void hand_over(struct board *board)
     i8259_set_elcr(&board->pic[1], level >> 8);
     program_timer(board, 0, 0x36, 0);  // 18.2 Hz
     program_timer(board, 1, 0x74, 18); // memory refresh
+    vga_set_text_mode(&board->vga);
 }
 
 void board_reset(struct board *board)
@@ -358,6 +381,8 @@ void board_reset(struct board *board)
     fw_cfg_reset(&board->fw);
     pci_reset(&board->pci);
     piix4pm_reset(&board->pm);
+    vga_reset(&board->vga);
+    typist_reset(&board->typist);
     if (!board->config.firmware)
         hand_over(board);
 }
@@ -409,6 +434,21 @@ void board_power_button(struct board *board)
 void board_key(struct board *board, u8 key, bool down)
 {
     ps2_keyboard_key(&board->kbd, key, down);
+}
+
+bool board_press(struct board *board, const u8 *keys, unsigned count, unsigned hold_ms)
+{
+    return typist_press(&board->typist, keys, count, hold_ms);
+}
+
+void board_screen(struct board *board, struct screen_text *out)
+{
+    vga_text(&board->vga, out);
+}
+
+bool board_pixels(struct board *board, struct screen_pixels *out)
+{
+    return vga_pixels(&board->vga, out);
 }
 
 size_t board_acpi_tables(struct board *board, u32 base, u8 *out, size_t len)
@@ -496,6 +536,11 @@ static void print_keyboard(struct board *board, FILE *f)
     i8042_print(&board->kbc, f);
 }
 
+static void print_vga(struct board *board, FILE *f)
+{
+    vga_print(&board->vga, f);
+}
+
 static const struct {
     const char *name;
     void (*print)(struct board *board, FILE *f);
@@ -503,6 +548,7 @@ static const struct {
     { "pic", print_pic },       { "pci", print_pci },       { "irq", print_irq },
     { "mtree", print_mtree },   { "timers", print_timers }, { "dma", print_dma },
     { "serial", print_serial }, { "keyboard", print_keyboard },
+    { "vga", print_vga },
 };
 
 bool board_info(struct board *board, const char *what, FILE *f)

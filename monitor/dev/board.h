@@ -7,6 +7,10 @@
 #include "monitor/base/err.h"
 #include "monitor/base/irq.h"
 #include "monitor/base/log.h"
+#include "screen.h"
+
+// What memory_place puts somewhere.
+enum memory_kind { MEMORY_NONE, MEMORY_RAM, MEMORY_ROM };
 
 // What the chips need from the machine around them. All callbacks run on the vCPU thread, as do all
 // chips.
@@ -32,6 +36,12 @@ struct board_host {
     void (*dma_read)(void *opaque, u64 gpa, void *buf, size_t len);
     void (*dma_write)(void *opaque, u64 gpa, const void *buf, size_t len);
     void (*parallel_out)(void *opaque, u8 byte);      // LPT1
+    // Memory on a board (video memory, option ROMs): creates len zeroed bytes, for the board's life,
+    // or NULL; *handle names them. memory_place lets [base, base+len) of the guest's physical memory
+    // show them from byte `offset` on, or, with MEMORY_NONE or len 0, nothing; false if something
+    // else is there. In A0000-BFFFF it replaces what it placed there before.
+    u8 *(*memory_create)(void *opaque, u32 len, u32 *handle);
+    bool (*memory_place)(void *opaque, u32 base, u32 len, u32 handle, u32 offset, enum memory_kind kind);
 };
 
 struct board_config {
@@ -47,6 +57,8 @@ struct board_config {
     const char *boot_order;
     bool boot_menu;
     unsigned boot_menu_wait_ms;
+    const u8 *vga_rom;     // the VGA's option ROM, copied; vga_rom_len 0: none
+    u32 vga_rom_len;
 };
 
 struct board; // board.c
@@ -80,10 +92,17 @@ void board_power_button(struct board *board);
 
 // A key goes down or up: its set-1 make code, 80h added for keys with an E0 prefix (ps2.h).
 void board_key(struct board *board, u8 key, bool down);
+// Presses keys (at most 4) in this order, holds them, and releases them, after what was asked for
+// before; false if too much of that is waiting.
+bool board_press(struct board *board, const u8 *keys, unsigned count, unsigned hold_ms);
 
 // The ACPI tables (RSDP, RSDT, FADT, FACS, DSDT, ...), for a machine without firmware: relocated to
 // base. Writes at most len bytes to out; returns the size used. The RSDP comes first.
 size_t board_acpi_tables(struct board *board, u32 base, u8 *out, size_t len);
+
+// What the display shows. board_pixels: false when out of memory.
+void board_screen(struct board *board, struct screen_text *out);
+bool board_pixels(struct board *board, struct screen_pixels *out);
 
 // `info NAME` texts for the console ("pic", "pci", "irq", "mtree", "timers", "dma", "serial",
 // "keyboard"); false if there is no such page.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The commands of the (ring3) prompt.
 #include "console.h"
+#include "keys.h"
+#include "picture.h"
 
 #include <string.h>
 
@@ -14,7 +16,7 @@ static void run_help(struct machine *m, const char *args, FILE *f);
 static void run_info(struct machine *m, const char *args, FILE *f)
 {
     if (!*args)
-        fprintf(f, "info registers, faults, tlb, stats, pic, pci, mtree, irq\n");
+        fprintf(f, "info registers, faults, tlb, stats, pic, pci, mtree, irq, vga\n");
     else if (!machine_info(m, args, f))
         fprintf(f, "there is no info %s; info alone lists what there is\n", args);
 }
@@ -54,6 +56,62 @@ static void run_cont(struct machine *m, const char *args, FILE *f)
     machine_pause(m, false);
 }
 
+static void run_screentext(struct machine *m, const char *args, FILE *f)
+{
+    (void)args;
+    picture_text(m, f);
+}
+
+static void run_screendump(struct machine *m, const char *args, FILE *f)
+{
+    struct err err;
+
+    if (!*args)
+        fprintf(f, "screendump FILE: name the PNG file to write\n");
+    else if (!picture_png(m, args, &err))
+        fprintf(f, "%s\n", err.text);
+}
+
+static void press(struct machine *m, const u8 *keys, unsigned count, FILE *f)
+{
+    if (!machine_press(m, keys, count, 50))
+        fprintf(f, "too many keys are waiting: this one is lost\n");
+}
+
+// Chords, separated by blanks.
+static void run_sendkey(struct machine *m, const char *args, FILE *f)
+{
+    u8 keys[KEYS_CHORD];
+
+    while (*args) {
+        size_t len = strcspn(args, " ");
+        unsigned count = key_chord(args, len, keys);
+
+        if (!count) {
+            fprintf(f, "%.*s is no key; there are:", (int)len, args);
+            for (unsigned i = 0; key_name(i); i++)
+                fprintf(f, " %s", key_name(i));
+            fprintf(f, "\n");
+            return;
+        }
+        press(m, keys, count, f);
+        args += len;
+        args += strspn(args, " ");
+    }
+}
+
+static void run_type(struct machine *m, const char *args, FILE *f)
+{
+    u8 keys[KEYS_CHORD];
+
+    for (; *args; args++) {
+        unsigned count = key_type(*args, keys);
+
+        if (count)
+            press(m, keys, count, f);
+    }
+}
+
 static const struct command commands[] = {
     { "help", "", "list the commands", run_help },
     { "info", "WHAT", "look into the machine; info alone lists what there is", run_info },
@@ -61,6 +119,10 @@ static const struct command commands[] = {
     { "cont", "", "let it go on", run_cont },
     { "system_reset", "", "reset the machine", run_reset },
     { "system_powerdown", "", "press the power button", run_powerdown },
+    { "screentext", "", "print the text screen", run_screentext },
+    { "screendump", "FILE", "write the screen to a PNG file", run_screendump },
+    { "sendkey", "KEYS", "press keys, as in: sendkey ctrl-alt-delete, sendkey e x i t ret", run_sendkey },
+    { "type", "TEXT", "type a text on a US keyboard", run_type },
     { "quit", "", "end ring3", run_quit },
 };
 
@@ -77,10 +139,12 @@ void command_run(struct machine *m, const char *line, FILE *f)
 {
     const char *word = line + strspn(line, " "), *args;
     size_t len = strcspn(word, " ");
-    char rest[64];
+    char rest[256];
 
     args = word + len + strspn(word + len, " ");
-    snprintf(rest, sizeof(rest), "%.*s", (int)strcspn(args, " "), args);
+    snprintf(rest, sizeof(rest), "%s", args);
+    for (size_t n = strlen(rest); n && rest[n - 1] == ' ' && strncmp(word, "type", len) != 0;)
+        rest[--n] = '\0';
     if (!len)
         return;
     for (unsigned i = 0; i < ARRAY_LEN(commands); i++)

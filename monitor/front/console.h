@@ -25,7 +25,7 @@ struct console {
     bool escaped;            // Ctrl-a was typed
     bool commanding;         // input goes to the command line
     bool bracket;            // the last character of a command line was ESC: skip a sequence
-    char line[128];
+    char line[256];
     unsigned line_len;
 };
 #define CONSOLE_BACKLOG (4u << 20)

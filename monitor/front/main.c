@@ -2,6 +2,7 @@
 // together, and ends with the documented status.
 #include "console.h"
 #include "options.h"
+#include "picture.h"
 #include "term.h"
 
 #include <errno.h>
@@ -102,6 +103,8 @@ static int run(struct options *options, struct console *console, struct log *log
     status = machine_run(machine, err);
     running.machine = NULL;
     term_restore();
+    if (log_on(log, LOG_SCREEN))
+        picture_text(machine, log->file);
     if (err->text[0])
         say(err->text);
     if (options->stats)

@@ -13,6 +13,7 @@
 #define SHADOW_LEN 0x40000u
 #define AREA_SHIFT 14
 #define MIB (1u << 20)
+#define CHIPSET 0xfec00000u // interrupt controllers, firmware
 #define ROM_ALIAS (128u << 10)
 #define ROM_MAX (8u << 20)
 
@@ -70,6 +71,15 @@ void lowmem_video(struct lowmem *lm, u32 base, u32 len, u32 frame)
     map_video(lm);
 }
 
+bool lowmem_place(struct lowmem *lm, u32 base, u32 len, u32 frame, u8 flags)
+{
+    if (base % PAGE_SIZE || len % PAGE_SIZE || base < MAX(lm->phys->ram_size, (u64)MIB)
+        || base >= CHIPSET || len > CHIPSET - base)
+        return false;
+    phys_map(lm->phys, base, len, frame, flags);
+    return true;
+}
+
 static void map_area(struct lowmem *lm, u32 base, bool read_ram, bool write_ram)
 {
     u32 len = 1u << AREA_SHIFT;
@@ -98,8 +108,28 @@ void lowmem_map(struct lowmem *lm, u32 base, u32 len, bool read_ram, bool write_
 
 // ---- Firmware
 
-// Reads the whole file; NULL on failure.
-static u8 *read_file(const char *path, u32 *len, struct err *err)
+u8 *lowmem_read(const char *path, u32 max, u32 *len)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    u8 *bytes = NULL;
+
+    *len = 0;
+    if (fd < 0)
+        return NULL;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && st.st_size <= max)
+        bytes = malloc((size_t)st.st_size);
+    if (bytes && read(fd, bytes, (size_t)st.st_size) != st.st_size) {
+        free(bytes);
+        bytes = NULL;
+    }
+    close(fd);
+    *len = bytes ? (u32)st.st_size : 0;
+    return bytes;
+}
+
+// The whole firmware; NULL on failure.
+static u8 *read_firmware(const char *path, u32 *len, struct err *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
@@ -132,7 +162,7 @@ static u8 *read_file(const char *path, u32 *len, struct err *err)
 bool lowmem_firmware(struct lowmem *lm, const char *path, struct err *err)
 {
     u32 len, low;
-    u8 *bytes = read_file(path, &len, err), *rom;
+    u8 *bytes = read_firmware(path, &len, err), *rom;
 
     if (!bytes)
         return false;

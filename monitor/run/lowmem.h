@@ -32,10 +32,16 @@ void lowmem_destroy(struct lowmem *lm, struct bus *bus);
 // Reads a firmware image into ROM. On failure *err says what is wrong with the file.
 bool lowmem_firmware(struct lowmem *lm, const char *path, struct err *err);
 
+// Reads a file of at most `max` bytes; NULL, with *len 0, if that fails. The caller frees it.
+u8 *lowmem_read(const char *path, u32 max, u32 *len);
+
 // PAM and SMRAM registers: [base, base+len) reads and writes RAM or does not. The caller flushes the MMU.
 void lowmem_map(struct lowmem *lm, u32 base, u32 len, bool read_ram, bool write_ram);
 // [base, base+len) of A0000-BFFFF is plain memory in the given frames; len 0: all of it is the device's. The
 // caller flushes the MMU.
 void lowmem_video(struct lowmem *lm, u32 base, u32 len, u32 frame);
+// [base, base+len) above RAM shows frames, or with flags 0 the bus. False, with nothing done, where
+// RAM, firmware or the chipset's own ranges are. The caller flushes the MMU.
+bool lowmem_place(struct lowmem *lm, u32 base, u32 len, u32 frame, u8 flags);
 
 #endif

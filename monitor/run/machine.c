@@ -12,6 +12,7 @@
 #define ACPI_LEN 0x10000u
 // Where Debian's package puts it.
 #define BIOS "/usr/share/seabios/bios.bin"
+#define VGA_BIOS "/usr/share/seabios/vgabios-stdvga.bin"
 #define RAM_MIN (2ull << 20)
 #define RAM_MAX 0xe0000000ull
 
@@ -126,6 +127,31 @@ static void host_memory_map(void *opaque, u32 base, u32 len, bool read_ram, bool
         mmu_flush_all(m->v);
 }
 
+static u8 *host_memory_create(void *opaque, u32 len, u32 *handle)
+{
+    struct machine *m = opaque;
+
+    *handle = phys_reserve(&m->phys, len);
+    return *handle ? phys_frame_host(&m->phys, *handle) : NULL;
+}
+
+static bool host_memory_place(void *opaque, u32 base, u32 len, u32 handle, u32 offset,
+                              enum memory_kind kind)
+{
+    static const u8 flags[] = { [MEMORY_RAM] = PHYS_READ | PHYS_WRITE, [MEMORY_ROM] = PHYS_READ | PHYS_ROM };
+    struct machine *m = opaque;
+    u32 frame = handle + (offset >> PAGE_SHIFT);
+    bool ok = true;
+
+    if (base >= 0xa0000 && base < 0xc0000)
+        lowmem_video(&m->lowmem, base, kind == MEMORY_NONE ? 0 : len, frame);
+    else
+        ok = lowmem_place(&m->lowmem, base, len, frame, flags[kind]);
+    if (ok && m->built)
+        mmu_flush_all(m->v);
+    return ok;
+}
+
 static void host_dma_read(void *opaque, u64 gpa, void *buf, size_t len)
 {
     struct machine *m = opaque;
@@ -166,7 +192,8 @@ void machine_quit(struct machine *m)
 
 static bool create_board(struct machine *m, struct err *err)
 {
-    const struct board_config config = {
+    u8 *rom;
+    struct board_config config = {
         .ram_size = m->config.ram_size,
         .debug_exit_base = m->config.debug_exit_base,
         .debug_exit_size = m->config.debug_exit_size,
@@ -191,9 +218,15 @@ static bool create_board(struct machine *m, struct err *err)
         .memory_map = host_memory_map,
         .dma_read = host_dma_read,
         .dma_write = host_dma_write,
+        .memory_create = host_memory_create,
+        .memory_place = host_memory_place,
     };
 
+    // Without it there is no picture, but a machine all the same: only SeaBIOS itself is a must.
+    rom = lowmem_read(VGA_BIOS, 64u << 10, &config.vga_rom_len);
+    config.vga_rom = rom;
     m->board = board_create(&config, &host, &m->bus, m->config.log, err);
+    free(rom);
     return m->board != NULL;
 }
 
@@ -386,6 +419,26 @@ void machine_print_state(struct machine *m, FILE *f)
     fprintf(f, "the last exceptions, oldest first:\n");
     print_faults(m->v, f);
     cpu_print(m->v, f);
+}
+
+void machine_screen(struct machine *m, struct screen_text *out)
+{
+    board_screen(m->board, out);
+}
+
+bool machine_pixels(struct machine *m, struct screen_pixels *out)
+{
+    return board_pixels(m->board, out);
+}
+
+bool machine_press(struct machine *m, const u8 *keys, unsigned count, unsigned hold_ms)
+{
+    return board_press(m->board, keys, count, hold_ms);
+}
+
+void machine_key(struct machine *m, u8 key, bool down)
+{
+    board_key(m->board, key, down);
 }
 
 bool machine_info(struct machine *m, const char *what, FILE *f)

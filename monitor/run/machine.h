@@ -6,6 +6,7 @@
 #include "engine.h"
 #include "monitor/base/err.h"
 #include "monitor/base/log.h"
+#include "monitor/dev/screen.h"
 
 struct machine;
 
@@ -54,6 +55,12 @@ void machine_reset(struct machine *m);
 void machine_pause(struct machine *m, bool pause);
 // Prints the CPU's state and the last exceptions, as after a triple fault.
 void machine_print_state(struct machine *m, FILE *f);
+
+// The display, and keys pressed, as in board.h.
+void machine_screen(struct machine *m, struct screen_text *out);
+bool machine_pixels(struct machine *m, struct screen_pixels *out);
+bool machine_press(struct machine *m, const u8 *keys, unsigned count, unsigned hold_ms);
+void machine_key(struct machine *m, u8 key, bool down);
 
 // `info WHAT` (registers, faults, tlb, stats, and the board's pic, pci, mtree, irq...); false if
 // there is no such page.
