@@ -274,10 +274,11 @@ enum done op_jmp_far(struct vcpu *v, const struct insn *insn)
 static enum done far_memory(struct vcpu *v, const struct insn *insn, bool call)
 {
     unsigned size = insn->opsize;
-    gla_t gla = mem_operand(v, insn, size + 2, ACC_READ);
-    u32 offset = mem_read(v, gla, size);
+    u32 ea = mem_ea(v, insn);
+    u32 offset = mem_read(v, mem_linear(v, insn->seg, ea, size, ACC_READ), size);
+    u16 sel = mem_read16(v, mem_linear(v, insn->seg, ea + size, 2, ACC_READ));
 
-    return far_transfer(v, insn, mem_read16(v, gla + size), offset, call);
+    return far_transfer(v, insn, sel, offset, call);
 }
 
 enum done op_call_far_mem(struct vcpu *v, const struct insn *insn)

@@ -124,8 +124,7 @@ enum done op_lea(struct vcpu *v, const struct insn *insn)
 enum done op_load_far(struct vcpu *v, const struct insn *insn)
 {
     unsigned size = insn->opsize, seg;
-    u32 offset;
-    gla_t gla;
+    u32 offset, ea;
 
     switch (insn->op) {
     case OP1(0xc4):
@@ -143,9 +142,10 @@ enum done op_load_far(struct vcpu *v, const struct insn *insn)
     }
     if (!insn->has_mem)
         return op_undefined(v, insn);
-    gla = mem_operand(v, insn, size + 2, ACC_READ);
-    offset = mem_read(v, gla, size);
-    seg_load(v, seg, mem_read16(v, gla + size));
+    // Two accesses, each with an alignment of its own.
+    ea = mem_ea(v, insn);
+    offset = mem_read(v, mem_linear(v, insn->seg, ea, size, ACC_READ), size);
+    seg_load(v, seg, mem_read16(v, mem_linear(v, insn->seg, ea + size, 2, ACC_READ)));
     reg_write(v, insn->reg, offset, size);
     return DONE_NEXT;
 }

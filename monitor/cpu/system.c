@@ -13,23 +13,24 @@ static inline void require_cpl0(struct vcpu *v)
 // ---- Group 7: SGDT SIDT LGDT LIDT SMSW LMSW INVLPG.
 static enum done store_dtable(struct vcpu *v, const struct insn *insn, const struct dtable *t)
 {
-    gla_t gla = mem_operand(v, insn, 6, ACC_WRITE);
+    u32 ea = mem_ea(v, insn);
+    gla_t limit = mem_linear(v, insn->seg, ea, 2, ACC_WRITE);
+    gla_t base = mem_linear(v, insn->seg, ea + 2, 4, ACC_WRITE);
 
-    mmu_probe(v, gla, 6, ACC_WRITE, mem_user(v));
-    mem_write16(v, gla, t->limit);
-    mem_write32(v, gla + 2, t->base); // all of it, whatever the operand size
+    mmu_probe(v, base, 4, ACC_WRITE, mem_user(v));
+    mem_write16(v, limit, t->limit);
+    mem_write32(v, base, t->base); // all of it, whatever the operand size
     return DONE_NEXT;
 }
 
 static enum done load_dtable(struct vcpu *v, const struct insn *insn, struct dtable *t)
 {
     struct dtable new;
-    gla_t gla;
+    u32 ea = mem_ea(v, insn);
 
     require_cpl0(v);
-    gla = mem_operand(v, insn, 6, ACC_READ);
-    new.limit = mem_read16(v, gla);
-    new.base = mem_read32(v, gla + 2);
+    new.limit = mem_read16(v, mem_linear(v, insn->seg, ea, 2, ACC_READ));
+    new.base = mem_read32(v, mem_linear(v, insn->seg, ea + 2, 4, ACC_READ));
     if (insn->opsize == 2)
         new.base &= 0xffffff;
     *t = new;

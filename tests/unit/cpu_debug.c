@@ -252,6 +252,20 @@ START_TEST(alignment_of_a_dword)
 }
 END_TEST
 
+SNIPPET(unaligned_pairs, "lesw 0x20002, %ax\n boundw %ax, 0x20006\n sgdt 0x20102\n"
+                         " sgdt 0x20104\n hlt");
+
+START_TEST(alignment_of_pairs_is_that_of_their_parts)
+{
+    rig_protected(r, 3);
+    r->v->cr0 |= CR0_AM;
+    r->v->eflags |= FL_AC;
+    rig_go(r, unaligned_pairs);
+    ck_vector(r, X_AC);
+    ck_assert_uint_eq(rig_frame(r, 1), RIG_CODE + 21); // only the last one
+}
+END_TEST
+
 START_TEST(alignment_needs_all_three)
 {
     r->v->cr0 |= CR0_AM;
@@ -290,6 +304,7 @@ int main(void)
     tcase_add_test(tc, dr4_is_undefined_with_de);
     tcase_add_test(tc, alignment_check);
     tcase_add_test(tc, alignment_of_a_dword);
+    tcase_add_test(tc, alignment_of_pairs_is_that_of_their_parts);
     tcase_add_test(tc, alignment_needs_all_three);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);
