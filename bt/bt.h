@@ -27,6 +27,7 @@ enum {
     HINT_WRAP = BIT(0),     // its address sum wraps: compute it in 32 bits first
     HINT_CHECKED = BIT(1),  // its accesses keep missing the window: use the software TLB
     HINT_EMULATE = BIT(2),
+    HINT_FAULTS = BIT(3),   // checked because it faulted often of late; direct again when an event finds it hot
 };
 
 // -bt options: every optimisation has its switch.
@@ -34,6 +35,7 @@ enum {
     X(chain, true, "patch direct branches to their targets")                                 \
     X(direct, true, "access memory through the window (off: always the software TLB)")       \
     X(young, true, "run new address spaces in the checked form until a timer interrupt meets them") \
+    X(adaptive, true, "sites that keep faulting take the checked form until they are hot")       \
     X(returns, true, "guest calls and returns are host calls and returns")                   \
     X(esp, true, "merge adjustments of ESP within a block")                                  \
     X(lahf, true, "save flags with LAHF rather than PUSHF")                                  \

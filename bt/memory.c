@@ -39,7 +39,7 @@ static bool checked(const struct trans *t)
 {
     const u8 *hints = t->rq->hints;
 
-    return !t->bt->opt.direct || t->rq->mode & MODE_CHECKED || (hints && hints[t->offset[t->cur]] & HINT_CHECKED);
+    return !t->bt->opt.direct || t->rq->mode & MODE_CHECKED || (hints && hints[t->offset[t->cur]] & (HINT_CHECKED | HINT_FAULTS));
 }
 
 static bool wraps(const struct trans *t)

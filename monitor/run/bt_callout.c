@@ -3,6 +3,7 @@
 #include "engine_bt.h"
 
 #include <signal.h>
+#include <string.h>
 
 _Static_assert((int)ACC_READ == 0 && (int)ACC_WRITE == 1, "bt_site.access is an enum access");
 
@@ -93,16 +94,17 @@ static u64 emulate(struct vcpu *v, const void *data)
 {
     struct engine *e = bt_engine(v);
     const struct bt_site *site = data;
-    const struct insn *insn = (const struct insn *)(site + 1);
+    struct insn insn; // a copy: the cache holds it at any alignment, and may be emptied under us
 
+    memcpy(&insn, site + 1, sizeof(insn));
     v->eip = site->eip;
     v->gpr[R_ESP] += site->delta;
-    if (insn->len == 0) { // crosses a page, or too long: let the interpreter fetch it
+    if (insn.len == 0) { // crosses a page, or too long: let the interpreter fetch it
         e->count.emulated++;
         return bt_deliver(e, interp_step(v));
     }
-    e->count.sensitive[insn->sensitive]++;
-    return emulate_site(e, site, insn);
+    e->count.sensitive[insn.sensitive]++;
+    return emulate_site(e, site, &insn);
 }
 
 static u64 memory(struct vcpu *v, const void *data)
@@ -137,6 +139,21 @@ static u64 memory(struct vcpu *v, const void *data)
     return bt_deliver(e, interp_step(v));
 }
 
+#define FAULTS_MANY 8
+
+// Counts a fault of the instruction whose code is at host; true if it makes the site a checked one.
+static bool faults_often(struct engine *e, u32 host)
+{
+    u32 slot = host * 0x9e3779b1u >> 24;
+
+    _Static_assert(ARRAY_LEN(e->site_faults) == 256, "eight bits of hash");
+    if (e->site_faults[slot].host != host) {
+        e->site_faults[slot].host = host;
+        e->site_faults[slot].count = 0;
+    }
+    return e->bt.opt.adaptive && ++e->site_faults[slot].count == FAULTS_MANY;
+}
+
 // A guest access hit what its window does not map.
 static u64 memory_fault(struct engine *e, struct block *b, const struct block_insn *insn)
 {
@@ -155,6 +172,11 @@ static u64 memory_fault(struct engine *e, struct block *b, const struct block_in
         }
         e->count.emulated++;
         return bt_deliver(e, interp_step(v));
+    }
+    if (faults_often(e, host)) {
+        e->count.faulting++;
+        bt_hint(e, b, guest, HINT_FAULTS);
+        return bt_dispatch(e);
     }
     switch (window_fault(v, (u32)offset, f->fault_error & PFERR_W ? ACC_WRITE : ACC_READ, &pferr)) {
     case WINDOW_FILLED:
@@ -195,6 +217,8 @@ static u64 signal_(struct vcpu *v, const void *data)
     v->gpr[R_ESP] += insn->esp_delta;
     if (f->fault_signo == 0) {
         e->count.events++;
+        if (b->valid)
+            bt_unhint(e, b);
         e->pause_pc = b->host + insn->host;
         e->pause_eip = v->eip;
         return bt_dispatch(e);

@@ -113,6 +113,23 @@ void bt_hint(struct engine *e, struct block *block, u32 guest_offset, u8 hint)
     }
 }
 
+void bt_unhint(struct engine *e, struct block *block)
+{
+    u8 *hints = e->hints[block->gpa_page];
+    u32 at = block->eip & (PAGE_SIZE - 1), end = MIN(at + block->guest_len, PAGE_SIZE);
+    bool any = false;
+
+    for (; hints && at < end; at++) {
+        any |= hints[at] & HINT_FAULTS;
+        hints[at] &= ~HINT_FAULTS;
+    }
+    if (!any)
+        return;
+    e->count.reverted++;
+    e->dead[e->dead_count++ % ARRAY_LEN(e->dead)] = block - e->blocks.block;
+    kill_block(e, block);
+}
+
 // Branches of the same page may be patched to a block that a hint has replaced: its entry leads to the new one.
 static void redirect_dead(struct engine *e, const struct block *to)
 {
@@ -197,6 +214,26 @@ static void grow_up(struct engine *e)
     }
 }
 
+static void refresh_segment(const struct vcpu *v, struct bt_frame *f, int s)
+{
+    const struct seg *seg = &v->seg[s];
+    bool plain = seg->limit == ~0u && (seg->attr & (SEG_P | SEG_S | SEG_CODE | SEG_W | SEG_E)) ==
+                                          (SEG_P | SEG_S | SEG_W);
+
+    f->seg_base[s] = seg->base;
+    f->seg_asid[s] = plain ? v->asid : ASID_POISON;
+    f->seg_window[s] = f->window + (plain ? 0 : WINDOW_POISON);
+}
+
+// System calls go back and forth between two spaces.
+static struct space *find_space(struct engine *e, u64 key)
+{
+    for (int i = 0; i < 2; i++)
+        if (e->host_stack[i].space && e->host_stack[i].space->key == key)
+            return e->host_stack[i].space;
+    return space_get(&e->spaces, key);
+}
+
 bool bt_refresh(struct engine *e)
 {
     struct vcpu *v = e->v;
@@ -214,7 +251,7 @@ bool bt_refresh(struct engine *e)
         e->mode |= MODE_CHECKED;
     key = 1ull << 63 | (u64)e->mode << 32 | (w ? w->id : v->asid);
     generation = w ? w->code_generation : 0;
-    space = e->space && e->space->key == key ? e->space : space_get(&e->spaces, key);
+    space = e->space && e->space->key == key ? e->space : find_space(e, key);
 
     e->space_cleared = space->generation != generation;
     if (e->space_cleared) {
@@ -227,14 +264,9 @@ bool bt_refresh(struct engine *e)
     e->space = space;
     f->table = (u64)space->table;
     f->window = w ? (u64)w->base : 0;
-    for (int s = 0; s < S_COUNT; s++) {
-        struct seg data = v->seg[s];
-
-        data.base = 0;
-        f->seg_base[s] = v->seg[s].base;
-        f->seg_asid[s] = flat_data(&data) ? v->asid : ASID_POISON;
-        f->seg_window[s] = f->window + (flat_data(&data) ? 0 : WINDOW_POISON);
-    }
+    for (int s = S_DS; s <= S_GS; s++)
+        refresh_segment(v, f, s);
+    refresh_segment(v, f, S_ES);
     return true;
 }
 

@@ -30,6 +30,8 @@
     X(retries, "pages mapped when a page fault's instruction came back")                     \
     X(wraps, "sites converted to 32-bit address sums")                                       \
     X(conversions, "sites converted to the checked form")                                    \
+    X(faulting, "sites converted because they kept faulting")                                 \
+    X(reverted, "blocks made direct again because they were hot")                            \
     X(events, "events taken in translated code")                                             \
     X(steps, "host single steps to an instruction boundary")                                 \
     X(invalidated, "blocks invalidated")                                                     \
@@ -63,6 +65,10 @@ struct engine {
     bool spaces_stale;       // a mapping changed: empty them before going on
     // Where translated code was interrupted to leave for the machine, to go on there if nothing else comes up.
     u32 pause_pc, pause_eip;
+    // Hidden faults of late by the host address of the instruction: many make a site checked.
+    struct {
+        u32 host, count;
+    } site_faults[256];
     u32 dead[64], dead_count; // blocks that hints replaced last, a ring
     u64 flush_count, invalidations;
     u32 missed_eip, missed;  // the last checked access that missed the TLB: whose, and where
@@ -102,6 +108,8 @@ void bt_flush(struct engine *e);
 void bt_reset_stack(struct engine *e);
 // Records a hint for the guest instruction at eip (its page must be mapped), and drops the blocks that hold it.
 void bt_hint(struct engine *e, struct block *block, u32 guest_offset, u8 hint);
+// Takes back HINT_FAULTS within a block, which is dropped if there was any.
+void bt_unhint(struct engine *e, struct block *block);
 // The current mode's MODE_* bits, or MODE_INTERPRET.
 #define MODE_INTERPRET (~0u)
 u32 bt_mode(const struct vcpu *v);
