@@ -25,7 +25,7 @@ enum {
 
 // Offsets in boot_params alone.
 enum {
-    B_EXT_MEM_K = 0x02, B_OLD_CL_MAGIC = 0x20, B_OLD_CL_OFFSET = 0x22, B_ACPI_RSDP = 0x70,
+    B_EXT_MEM_K = 0x02, B_VIDEO = 0x06, B_OLD_CL_MAGIC = 0x20, B_OLD_CL_OFFSET = 0x22, B_ACPI_RSDP = 0x70,
     B_ALT_MEM_K = 0x1e0, B_E820_ENTRIES = 0x1e8, B_E820 = 0x2d0,
 };
 #define OLD_CL_MAGIC 0xa33f
@@ -133,6 +133,14 @@ static void put_memory_map(u8 *params, const struct load_config *config, u64 ram
     put32(params, B_ALT_MEM_K, (u32)above_k);
 }
 
+// The screen as the board leaves it: VGA's text mode 3, 80x25 of 16 lines each.
+static void put_screen(u8 *params)
+{
+    static const u8 video[12] = { 3, 80, 0, 0, 3, 0, 0, 0, 25, 1, 16, 0 };
+
+    memcpy(params + B_VIDEO, video, sizeof(video));
+}
+
 static bool put_cmdline(u8 *params, const struct bzimage *bz, const struct load_config *config,
                         struct phys *phys, struct err *err)
 {
@@ -196,6 +204,7 @@ bool bzimage_load(const struct load_config *config, const struct image *image, s
     put32(params, H_RAMDISK_IMAGE, 0);
     put32(params, H_RAMDISK_SIZE, 0);
     put_memory_map(params, config, phys->ram_size);
+    put_screen(params);
     if (bz.version >= 0x20e && config->acpi_len)
         put64(params, B_ACPI_RSDP, config->acpi_base);
     if (!put_cmdline(params, &bz, config, phys, err) ||

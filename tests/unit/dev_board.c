@@ -415,7 +415,7 @@ END_TEST
 
 START_TEST(empty_ports)
 {
-    static const u16 probed[] = { 0x170, 0x1f0, 0x220, 0x2ea, 0x300, 0x3b0, 0x3c0, 0x3f0, 0xa79,
+    static const u16 probed[] = { 0x220, 0x2ea, 0x300, 0x3b0, 0xa79,
                                   0xc000, 0xffff };
 
     for (unsigned i = 0; i < ARRAY_LEN(probed); i++) {
@@ -425,7 +425,7 @@ START_TEST(empty_ports)
         out(probed[i], 0xaa, 1);
         ck_assert_uint_eq(in(probed[i], 1), 0xff);
     }
-    ck_assert_uint_eq(in(0x170, 4), 0xffffffff);
+    ck_assert_uint_eq(in(0x300, 4), 0xffffffff);
 }
 END_TEST
 
