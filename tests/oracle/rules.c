@@ -98,6 +98,8 @@ static bool fault_order_is_free(const struct insn *insn)
 {
     switch (insn->op) {
     case OP1(0xa6): case OP1(0xa7): // CMPS
+    case OP1(0xc8):                 // ENTER: which of its many wraps or faults, with what written before
+    case OP1(0x61):                 // POPA: AMD's keep what was popped before the fault
         return true;
     case OP1(0xd9): case OP1(0xdd): // FLDENV, FNSTENV, FRSTOR, FNSAVE
         return insn->has_mem && (insn->reg == 4 || insn->reg == 6);
@@ -107,12 +109,31 @@ static bool fault_order_is_free(const struct insn *insn)
     return false;
 }
 
+// A repeated string instruction has written over the case's code, perhaps over itself: whether it then goes on
+// depends on when an interrupt comes.
+static bool repeat_overwrites_code(const struct oracle_case *c, const struct oracle_result *native)
+{
+    u32 at = 0, n = native->diffs < MAX_DIFFS ? native->diffs : MAX_DIFFS, code = memory_offset(c->eip);
+    bool repeat = false, overwritten = false;
+    struct insn insn;
+
+    for (unsigned i = 0; i < c->count; at += c->len[i++])
+        if (insn_decode(&insn, c->code + at, c->len[i], true) == INSN_OK && insn.attr & INSN_STRING &&
+            insn.prefix & (PFX_REP | PFX_REPNE))
+            repeat = true;
+    for (u32 i = 0; i < n; i++)
+        overwritten |= native->diff[i].at - code < c->code_len;
+    return repeat && overwritten;
+}
+
 bool case_implementation_specific(const struct oracle_case *c, const struct oracle_result *native)
 {
     const u32 *gpr = native->gpr;
     u32 at = native->eip - c->eip, ea;
     struct insn insn;
 
+    if (repeat_overwrites_code(c, native))
+        return true;
     if (native->vector != X_GP && native->vector != X_SS && native->vector != X_PF &&
         native->vector != X_AC)
         return false;
