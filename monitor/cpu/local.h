@@ -15,10 +15,11 @@ enum { DR7_GD = BIT(13) };
 
 // Slots of v->misc_msr.
 enum {
-    MISC_ENABLE, MISC_UCODE, MISC_MCG_STATUS, MISC_DEBUGCTL, MISC_MC_ADDR, MISC_MC_TYPE,
+    MISC_ENABLE, MISC_TSC_ADJUST, MISC_MCG_STATUS, MISC_DEBUGCTL, MISC_MC_ADDR, MISC_MC_TYPE,
     MISC_EBL, MISC_BBL,
 };
 #define DEBUGCTL_BTF BIT(1)
+#define MISC_ENABLE_LIMIT_CPUID BIT(22)
 
 // The condition of Jcc, SETcc and CMOVcc (SDM volume 1, appendix B).
 static inline bool cond(u32 eflags, unsigned cc)

@@ -9,6 +9,11 @@
 // In-order cores are on Linux's list of those that do not speculate; nothing else about the
 // model is looked at when the feature bits are absent. `max` has the same signature, for the same
 // reason, whatever the host's make.
+//
+// A TSC that never stops or changes its rate, and TSC_ADJUST, tell Linux that it need not check
+// the TSC against timers, which lag where the host is busy. They are seen once MISC_ENABLE's
+// limit on CPUID is lifted, as Linux does at once; systems of the time, which fail with more
+// than three leaves, see two.
 #include "model.h"
 
 #include <cpuid.h>
@@ -39,7 +44,8 @@ static const struct cpu_model models[] = {
         .signature = 0x106ca,
         .features_edx = F_P3,
         .ext_edx = CPUID_EXT_NX,
-        .max_leaf = 2,
+        .max_leaf = 7,
+        .leaf7_ebx = CPUID_7_TSC_ADJUST,
         .vendor = "GenuineIntel",
         .brand = "Pentium III (ring3)",
         .has_cpuid = true,
@@ -105,11 +111,8 @@ static void max_fill(void)
     __get_cpuid(1, &a, &b, &c, &d);
     m->features_edx = F_P3 | CPUID_SSE2 | (d & CPUID_CLFSH);
     m->features_ecx = pick(c, ecx, ARRAY_LEN(ecx), &isa);
-    m->max_leaf = 2;
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
-        m->max_leaf = 7;
-        m->leaf7_ebx = pick(b, leaf7, ARRAY_LEN(leaf7), &isa) | (b & BIT(9));
-    }
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d))
+        m->leaf7_ebx |= pick(b, leaf7, ARRAY_LEN(leaf7), &isa) | (b & BIT(9)); // ERMS
     if (__get_cpuid(0x80000001, &a, &b, &c, &d))
         m->ext_ecx = pick(c, ext, ARRAY_LEN(ext), &isa);
     for (u32 i = 0; i < 3; i++)

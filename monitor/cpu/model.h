@@ -16,6 +16,7 @@ enum {
     CPUID_SSE = BIT(25), CPUID_SSE2 = BIT(26),
 };
 #define CPUID_EXT_NX BIT(20) // CPUID.80000001h:EDX
+#define CPUID_7_TSC_ADJUST BIT(1) // CPUID.7.0:EBX
 
 struct cpu_model {
     const char *name, *help;
@@ -25,7 +26,7 @@ struct cpu_model {
     u32 ext_edx;        // CPUID.80000001h:EDX (NX)
     u32 ext_ecx;        // CPUID.80000001h:ECX (LZCNT)
     u32 leaf7_ebx;      // CPUID.7.0
-    u32 max_leaf;
+    u32 max_leaf;       // over 2 only once MISC_ENABLE no longer limits it, as old systems need
     char vendor[12];
     char brand[48];
     bool has_cpuid;     // EFLAGS.ID can be toggled

@@ -4,11 +4,10 @@
 #include "local.h"
 
 #include <string.h>
-#include <x86intrin.h>
 
 enum {
-    MSR_EBL_CR_POWERON = 0x2a, MSR_BBL_CR_CTL = 0x119, MSR_DEBUGCTL = 0x1d9,
-    MSR_MTRR_LAST = 0x20f,
+    MSR_EBL_CR_POWERON = 0x2a, MSR_TSC_ADJUST = 0x3b, MSR_BBL_CR_CTL = 0x119,
+    MSR_DEBUGCTL = 0x1d9, MSR_MTRR_LAST = 0x20f,
 };
 #define MTRR_CAP 0x408 // eight variable ranges, no fixed ones, write combining
 #define MICROCODE_REVISION 0x219
@@ -45,6 +44,8 @@ static u32 msr_feature(const struct vcpu *v, u32 msr)
         return CPUID_MCA;
     case MSR_PAT:
         return CPUID_PAT;
+    case MSR_TSC_ADJUST:
+        return v->model->leaf7_ebx & CPUID_7_TSC_ADJUST ? CPUID_MSR : ~0u;
     case MSR_EFER:
         return v->model->ext_edx & CPUID_EXT_NX ? CPUID_MSR : ~0u;
     default:
@@ -82,6 +83,8 @@ static u64 *msr_slot(struct vcpu *v, u32 msr)
         return &v->misc_msr[MISC_ENABLE];
     case MSR_DEBUGCTL:
         return &v->misc_msr[MISC_DEBUGCTL];
+    case MSR_TSC_ADJUST:
+        return &v->misc_msr[MISC_TSC_ADJUST];
     case MSR_MCG_STATUS:
         return &v->misc_msr[MISC_MCG_STATUS];
     case MSR_APIC_BASE:
@@ -164,8 +167,13 @@ void cpu_wrmsr(struct vcpu *v, u32 msr, u64 value)
         msr_fault(v, "write", msr, value);
     switch (msr) {
     case MSR_TSC:
-        v->tsc_offset = value - __rdtsc();
+        value -= cpu_read_tsc(v); // by how much it moves
+        v->tsc_offset += value;
+        v->misc_msr[MISC_TSC_ADJUST] += value;
         return;
+    case MSR_TSC_ADJUST:
+        v->tsc_offset += value - v->misc_msr[MISC_TSC_ADJUST];
+        break;
     case MSR_SYSENTER_CS:
         v->sysenter_cs = value;
         return;
@@ -223,17 +231,20 @@ static void cpuid_extended(const struct cpu_model *m, u32 leaf, u32 out[4])
 void cpu_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
 {
     const struct cpu_model *m = v->model;
+    u32 max = m->max_leaf;
 
+    if (max > 2 && v->misc_msr[MISC_ENABLE] & MISC_ENABLE_LIMIT_CPUID)
+        max = 2;
     memset(out, 0, 4 * sizeof(*out));
     if (leaf & 0x80000000 && m->ext_edx && leaf <= EXT_MAX) {
         cpuid_extended(m, leaf, out);
         return;
     }
-    if (leaf > m->max_leaf)
-        leaf = m->max_leaf;
+    if (leaf > max)
+        leaf = max;
     switch (leaf) {
     case 0:
-        cpuid_vendor(m, m->max_leaf, out);
+        cpuid_vendor(m, max, out);
         break;
     case 1:
         out[0] = m->signature;

@@ -195,6 +195,11 @@ START_TEST(the_tsc_can_be_set_and_withheld)
     ck_assert_int_eq(ONE(RDTSC), -1);
     tsc = (u64)r->v->gpr[R_EDX] << 32 | r->v->gpr[R_EAX];
     ck_assert(tsc >= 1ull << 40 && tsc < (1ull << 40) + 10000000000);
+    ck_assert_int_eq(rdmsr(0x3b), -1); // TSC_ADJUST knows
+    ck_assert_int_eq(wrmsr(0x3b, 0), -1);
+    ck_assert_int_eq(ONE(RDTSC), -1);
+    tsc = (u64)r->v->gpr[R_EDX] << 32 | r->v->gpr[R_EAX];
+    ck_assert(tsc + 10000000000 - __builtin_ia32_rdtsc() < 20000000000);
     r->v->cr4 |= CR4_TSD;
     ck_assert_int_eq(ONE(RDTSC), -1);
     cpu_set_cpl(r->v, 3);
@@ -216,6 +221,15 @@ START_TEST(cpuid_leaves)
     ck_assert_uint_eq(out[0] >> 8 & 15, 6);
     ck_assert_uint_eq(out[3] & (CPUID_SSE | CPUID_PAE | CPUID_SEP), CPUID_SSE | CPUID_PAE | CPUID_SEP);
     ck_assert_uint_eq(out[3] & (CPUID_SSE2 | CPUID_APIC), 0);
+    // More leaves once the limit for old systems is lifted.
+    cpu_cpuid(r->v, 7, 0, out);
+    ck_assert_uint_eq(out[1], 0);
+    ck_assert_int_eq(rdmsr(MSR_MISC_ENABLE), -1);
+    ck_assert_int_eq(wrmsr(MSR_MISC_ENABLE, 0), -1);
+    cpu_cpuid(r->v, 0, 0, out);
+    ck_assert_uint_eq(out[0], 7);
+    cpu_cpuid(r->v, 7, 0, out);
+    ck_assert_uint_eq(out[1], CPUID_7_TSC_ADJUST);
     cpu_cpuid(r->v, 0x80000001, 0, out);
     ck_assert_uint_eq(out[3], CPUID_EXT_NX);
 }
