@@ -32,11 +32,18 @@ static u64 fault_now(struct engine *e)
 static u64 lookup(struct vcpu *v, const void *data)
 {
     struct engine *e = bt_engine(v);
+    u64 host;
+    u32 slot;
 
     (void)data;
     e->count.lookups++;
     v->eip = (u32)bt_frame(v)->r8;
-    return bt_dispatch(e);
+    host = bt_dispatch(e);
+    // What brought us here may be a slot that is empty, or leads to a block that is gone.
+    slot = slot_find(&e->spaces, v->eip, e->mode);
+    if (host >= e->bt.stubs.end && slot != SLOT_NONE && e->bt.opt.chain)
+        space_fill_slot(&e->spaces, e->space, slot, host);
+    return host;
 }
 
 static u64 link_exit(struct vcpu *v, const void *data)
