@@ -25,7 +25,7 @@ bool seg_flat(const struct trans *t, unsigned seg)
 void emit_ea(struct trans *t, const struct insn *insn, unsigned dst)
 {
     int base = insn->base < 0 ? -1 : (int)host_gpr(insn->base);
-    i32 disp = insn->disp + (insn->base == R_ESP ? t->delta : 0);
+    i32 disp = (u32)insn->disp + (insn->base == R_ESP ? (u32)t->delta : 0);
 
     if (base < 0 && insn->index < 0)
         emit_mov_ri(t->e, dst, insn->addrsize == 2 ? (u16)disp : (u32)disp);
@@ -102,7 +102,7 @@ struct hmem mem_operand(struct trans *t, const struct insn *insn, unsigned size,
                         enum mem_access access)
 {
     struct emit *e = t->e;
-    i32 disp = insn->disp + (insn->base == R_ESP ? t->delta : 0);
+    i32 disp = (u32)insn->disp + (insn->base == R_ESP ? (u32)t->delta : 0);
     bool two = insn->base >= 0 && insn->index >= 0;
 
     if (!seg_flat(t, insn->seg)) {

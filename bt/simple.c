@@ -55,13 +55,13 @@ static bool copy_modrm(struct trans *t, const struct insn *insn, unsigned op, en
             return false;
         m = mem_operand(t, insn, 1, access);
         if (to_reg) {
-            emit_rm(e, 0, OP0F(0xb6), H_R9, &m);              // movzx r9d, byte [m]
-            emit_rm(e, 0, 0x88, H_R9, &red_zone);
+            emit_rm(e, 0, OP0F(0xb6), H_R11, &m);             // movzx r11d, byte [m]
+            emit_rm(e, 0, 0x88, H_R11, &red_zone);
             emit_rm(e, 0, op, insn->reg, &red_zone);
         } else {
             emit_rm(e, 0, 0x88, insn->reg, &red_zone);
-            emit_rm(e, 0, OP0F(0xb6), H_R9, &red_zone);
-            emit_rm(e, form, op, H_R9, &m);
+            emit_rm(e, 0, OP0F(0xb6), H_R11, &red_zone);      // r9 may hold a segment's window
+            emit_rm(e, form, op, H_R11, &m);
         }
         return true;
     }
@@ -114,7 +114,7 @@ static bool translate_lea(struct trans *t, const struct insn *insn)
         emit_rr(t->e, E_66, 0x8b, host_gpr(insn->reg), H_R8);
     } else if (insn->reg == R_ESP && insn->base == R_ESP && insn->index < 0 &&
                insn->addrsize == 4 && t->bt->opt.esp) {
-        t->delta += insn->disp;
+        t->delta = (u32)t->delta + insn->disp;
     } else if (insn->reg == R_ESP) {
         emit_ea(t, insn, H_R8);
         emit_mov_rr(t->e, H_ESP, H_R8);

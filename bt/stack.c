@@ -68,7 +68,7 @@ static bool pop_mem(struct trans *t, const struct insn *insn)
     emit_rm(t->e, 0, 0x8b, H_R9, &m);
     emit_store(t->e, H_VCPU, FRAME_OFF(tmp), H_R9);
     if (moved.base == R_ESP)
-        moved.disp += 4;
+        moved.disp = (u32)moved.disp + 4;
     m = mem_operand(t, &moved, 4, MEMACC_WRITE);
     emit_load(t->e, H_R11, H_VCPU, FRAME_OFF(tmp)); // r9 may hold a segment's window
     emit_rm(t->e, 0, 0x89, H_R11, &m);
