@@ -95,7 +95,8 @@ static int inner_target(const struct trans *t, u32 target)
     if (!t->bt->opt.loops)
         return -1;
     for (unsigned i = 0; i <= t->cur; i++)
-        if (trans_eip(t, i) == target && t->delta_at[i] == 0)
+        if (trans_eip(t, i) == target && t->delta_at[i] == 0 &&
+            !(t->out->insn[i].flags & BLOCK_INSN_SHADOW)) // a loop that no event could stop
             return i;
     return -1;
 }
@@ -335,7 +336,10 @@ static void write_jmp(struct arena *a, u32 at, u32 target)
 
 u32 bt_entry_if(u32 host, u32 eip)
 {
-    return *(const u32 *)(u64)(host + BT_HEADER_EIP) == -eip ? host + BT_HEADER_LEN : 0;
+    u32 negated;
+
+    memcpy(&negated, (const u8 *)(u64)(host + BT_HEADER_EIP), 4);
+    return negated == -eip ? host + BT_HEADER_LEN : 0;
 }
 
 void bt_redirect(struct arena *a, const struct block *block, u32 target)

@@ -44,10 +44,11 @@ static bool emulated(const struct trans *t, unsigned i)
 
     if (insn->has_mem && insn->seg == S_CS && insn->mem & MEM_WRITE)
         return true; // #GP: code segments are not writable
+    if (insn->attr & INSN_UD || (hints && hints[t->offset[i]] & HINT_EMULATE))
+        return true;
     if (insn->op == OP0F(0xbc) || insn->op == OP0F(0xbd)) // TZCNT and LZCNT are BSF and BSR on older CPUs
         return false;
-    return insn->attr & INSN_UD || !(t->bt->isa & BIT(insn->isa)) ||
-           (hints && hints[t->offset[i]] & HINT_EMULATE);
+    return !(t->bt->isa & BIT(insn->isa));
 }
 
 // Flags are dead before an instruction if all of them are overwritten before anything reads them or can fault:
