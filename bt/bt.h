@@ -40,7 +40,8 @@ enum {
     X(esp, true, "merge adjustments of ESP within a block")                                  \
     X(lahf, true, "save flags with LAHF rather than PUSHF")                                  \
     X(sensitive, true, "sensitive and string instructions inline where that pays")             \
-    X(loops, true, "branch inside a block without leaving it")
+    X(loops, true, "branch inside a block without leaving it")                               \
+    X(count, false, "exits of blocks say how many instructions were executed (-accel lockstep)")
 
 struct bt_options {
 #define X(id, def, help) bool id;
@@ -77,6 +78,7 @@ struct bt_code {
     struct block block;   // eip, mode, host, entry, lengths and counts filled
     struct block_insn insn[BT_MAX_INSNS + 1];
     u32 ret_point[BT_MAX_INSNS];
+    u16 sites[SENS_COUNT];        // sensitive instructions translated, by kind
 };
 
 // Translates one block into e, which has room for BT_MAX_CODE bytes. False if slots ran out: empty the cache

@@ -59,11 +59,29 @@ static struct hmem slot_operand(struct trans *t, u32 target)
     return (struct hmem){ H_TABLE, -1, 0, SLOT_OFF + 8 * (i32)slot };
 }
 
+// How many instructions have been executed where the current one leaves the block.
+static unsigned executed(const struct trans *t)
+{
+    return t->cur < t->count ? t->cur + 1 : t->count;
+}
+
+static void note_executed(struct trans *t, unsigned count)
+{
+    if (t->bt->opt.count)
+        emit_store_imm(t->e, H_VCPU, FRAME_OFF(executed), count);
+}
+
+static void jump_table(struct trans *t, unsigned ext)
+{
+    note_executed(t, executed(t));
+    bt_jump_table(t->e, ext);
+}
+
 static void add_tail_exit(struct trans *t, u32 target)
 {
     CHECK(t->tails < MAX_TAILS);
     t->tail[t->tails++] = (struct tail){
-        .kind = TAIL_EXIT, .target = target, .patch = emit_here(t->e) - 4,
+        .kind = TAIL_EXIT, .target = target, .patch = emit_here(t->e) - 4, .insn = executed(t),
     };
 }
 
@@ -85,6 +103,7 @@ void flow_goto(struct trans *t, u32 target)
     } else {
         struct hmem slot = slot_operand(t, target);
 
+        note_executed(t, executed(t));
         emit_rm(t->e, 0, 0xff, 4, &slot);
     }
 }
@@ -228,14 +247,14 @@ void flow_translate(struct trans *t, const struct insn *insn)
         if (t->bt->opt.returns)
             emit8(e, 0xc3);
         else
-            bt_jump_table(e, 4);
+            jump_table(t, 4);
         t->ended = true;
         break;
     }
     case FLOW_IJMP:
         load_target(t, insn);
         flush_delta(t);
-        bt_jump_table(e, 4);
+        jump_table(t, 4);
         t->ended = true;
         break;
     case FLOW_ICALL:
@@ -243,7 +262,7 @@ void flow_translate(struct trans *t, const struct insn *insn)
         emit_store(e, H_VCPU, FRAME_OFF(tmp), H_R8);
         push_return(t, insn);
         emit_load(e, H_R8, H_VCPU, FRAME_OFF(tmp));
-        bt_jump_table(e, t->bt->opt.returns ? 2 : 4);
+        jump_table(t, t->bt->opt.returns ? 2 : 4);
         if (t->bt->opt.returns)
             return_point(t, insn);
         else
@@ -299,6 +318,7 @@ static void tail_exit(struct trans *t, const struct tail *tail)
     } else {
         struct hmem slot = slot_operand(t, tail->target);
 
+        note_executed(t, tail->insn);
         emit_rm(e, 0, 0xff, 4, &slot);
     }
 }

@@ -144,7 +144,7 @@ bool sensitive_translate(struct trans *t, const struct insn *insn)
         emit_rm(t->e, 0, OP0F(0xb7), host_gpr(insn->rm), &(struct hmem){ H_VCPU, -1, 0, SEG_SEL(insn->reg) });
         return true;
     case OP0F(0x31):
-        if (!(t->rq->mode & MODE_TSC))
+        if (!(t->rq->mode & MODE_TSC) || t->bt->opt.count) // who counts also wants to see what was read
             return false;
         rdtsc(t);
         return true;

@@ -13,7 +13,7 @@ struct tail {
     enum { TAIL_MEMORY, TAIL_EXIT, TAIL_EMULATE } kind;
     u32 patch;          // offset of the rel32 that jumps here
     u32 target;         // TAIL_EXIT: guest eip
-    u16 insn;           // TAIL_MEMORY: index of the instruction
+    u16 insn;           // TAIL_MEMORY: index of the instruction; TAIL_EXIT: instructions executed
     u8 size, access;
     u32 retry;          // host address
     i16 delta;

@@ -119,6 +119,7 @@ static bool merges_esp(const struct trans *t, const struct insn *insn)
 
 static void translate_insn(struct trans *t, const struct insn *insn)
 {
+    t->out->sites[insn->sensitive]++;
     if (emulated(t, t->cur))
         emit_emulate(t, insn);
     else if (insn->flow != FLOW_NONE)
@@ -173,6 +174,7 @@ bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *
     struct block *b = &out->block;
 
     memset(b, 0, sizeof(*b));
+    memset(out->sites, 0, sizeof(out->sites));
     b->eip = rq->eip;
     b->mode = rq->mode;
     b->host = emit_here(e);

@@ -243,6 +243,8 @@ static bool take(struct options *o, const char *name, const char *arg, bool *don
         print_cpus();
     else if (arg && strcmp(arg, "help") == 0 && strcmp(name, "accel") == 0)
         print_engines();
+    else if (arg && strcmp(arg, "help") == 0 && strcmp(name, "bt") == 0)
+        engine_bt.help_options(stdout);
     else if (arg && strcmp(arg, "help") == 0 && strcmp(name, "d") == 0)
         print_logs();
     else if (arg && strcmp(arg, "help") == 0 && strcmp(name, "device") == 0)

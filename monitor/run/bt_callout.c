@@ -38,6 +38,7 @@ static u64 lookup(struct vcpu *v, const void *data)
     (void)data;
     e->count.lookups++;
     v->eip = (u32)bt_frame(v)->r8;
+    e->ran = bt_frame(v)->executed; // 0 without a watch
     host = bt_dispatch(e);
     // What brought us here may be a slot that is empty, or leads to a block that is gone.
     slot = slot_find(&e->spaces, v->eip, e->mode);
@@ -73,12 +74,13 @@ static u64 go_on(struct engine *e, const struct bt_site *site, u64 invalidations
     u32 mode = e->mode;
 
     if (!site->next || v->eip != site->eip + site->len || e->invalidations != invalidations ||
-        v->shadow || e->spaces_stale || v->event != bt_frame(v)->seen || v->halted)
+        v->shadow || e->spaces_stale || (e->watch && e->watch->stop_block) || v->event != bt_frame(v)->seen || v->halted)
         return bt_dispatch(e);
     if (stop && (!bt_refresh(e) || e->mode != mode || e->space != space || e->space_cleared))
         return bt_dispatch(e);
     if (!stop && bt_mode(v) != (mode & ~MODE_CHECKED))
         return bt_dispatch(e);
+    e->ran = 0;
     v->gpr[R_ESP] -= site->delta_next;
     bt_fpu_load(e);
     return site->next;
@@ -106,6 +108,7 @@ static u64 emulate(struct vcpu *v, const void *data)
     memcpy(&insn, site + 1, sizeof(insn));
     v->eip = site->eip;
     v->gpr[R_ESP] += site->delta;
+    bt_ran_to(e, site->retry, 1);
     if (insn.len == 0) { // crosses a page, or too long: let the interpreter fetch it
         e->count.emulated++;
         return bt_deliver(e, interp_step(v));
@@ -143,6 +146,7 @@ static u64 memory(struct vcpu *v, const void *data)
     }
     // A device, a code page, two pages, a segment with a limit, a fault: do the whole instruction in C.
     e->count.emulated++;
+    bt_ran_to(e, site->retry, 1);
     return bt_deliver(e, interp_step(v));
 }
 
@@ -183,10 +187,12 @@ static u64 memory_fault(struct engine *e, struct block *b, const struct block_in
     if (faults_often(e, host)) {
         e->count.faulting++;
         bt_hint(e, b, guest, HINT_FAULTS);
+        bt_ran_to(e, f->fault_pc, 0);
         return bt_dispatch(e);
     }
     switch (window_fault(v, (u32)offset, f->fault_error & PFERR_W ? ACC_WRITE : ACC_READ, &pferr)) {
     case WINDOW_FILLED:
+        e->ran = 0;
         e->count.fills++;
         v->gpr[R_ESP] -= delta;
         return host; // nothing was committed: do the instruction again
@@ -223,6 +229,7 @@ static u64 signal_(struct vcpu *v, const void *data)
     v->eip = b->eip + insn->guest;
     v->gpr[R_ESP] += insn->esp_delta;
     if (f->fault_signo == 0) {
+        bt_ran_to(e, f->fault_pc, 0);
         e->count.events++;
         if (b->valid)
             bt_unhint(e, b);
@@ -230,6 +237,7 @@ static u64 signal_(struct vcpu *v, const void *data)
         e->pause_eip = v->eip;
         return bt_dispatch(e);
     }
+    bt_ran_to(e, f->fault_pc, 1);
     e->count.faults++;
     if (f->fault_signo == SIGSEGV && e->bt.opt.direct)
         return memory_fault(e, b, insn);
@@ -260,8 +268,10 @@ static u64 event(struct vcpu *v, const void *data)
         if (b->host + insn->host == f->resume) {
             v->eip = b->eip + insn->guest;
             v->gpr[R_ESP] += insn->esp_delta;
+            bt_ran_to(e, f->resume, 0);
         } else { // the exit behind an emulated last instruction
             v->eip = b->eip + b->guest_len;
+            bt_ran_to(e, f->resume, 1);
         }
     }
     return bt_dispatch(e);

@@ -15,8 +15,29 @@
 #define WINDOW_POISON (6ull << 30)
 #define ASID_POISON 0xfffu
 
+void bt_ran_to(struct engine *e, u64 host, u32 more)
+{
+    const struct block *b;
+
+    if (likely(!e->watch))
+        return;
+    b = block_at_host(&e->blocks, host);
+    CHECK(b != NULL);
+    e->ran = block_insn_at_host(&e->blocks, b, host) - &e->blocks.insn[b->insn_first] + more;
+}
+
+static bool tell_watch(struct engine *e)
+{
+    u32 n = e->ran;
+
+    e->ran = 0;
+    return !n || e->watch->ran(e->watch, n);
+}
+
 u64 bt_leave(struct engine *e, enum cpu_exit exit)
 {
+    if (unlikely(e->watch) && !tell_watch(e))
+        exit = CPU_DIVERGED;
     e->exit = exit;
     bt_frame(e->v)->seen = e->v->event;
     return e->bt.stubs.leave;
@@ -343,6 +364,8 @@ static struct block *translate(struct engine *e, gpa_t gpa)
     clock_gettime(CLOCK_MONOTONIC, &after);
     e->count.translate_ns += (after.tv_sec - before.tv_sec) * 1000000000ll + after.tv_nsec - before.tv_nsec;
     e->count.translated++;
+    for (u32 i = 0; i < SENS_COUNT; i++)
+        e->count.sites[i] += code.sites[i];
     e->count.guest_bytes += code.block.guest_len;
     e->count.host_bytes += code.block.host_len;
     if (log_on(v->log, LOG_IN_ASM)) {
@@ -374,8 +397,13 @@ static struct block *find(struct engine *e)
 
 static void fill(struct engine *e, const struct block *b)
 {
-    u32 slot = slot_find(&e->spaces, b->eip, b->mode);
+    u32 slot;
 
+    if (unlikely(e->watch)) {
+        e->watch->entering(e->watch, b);
+        return;
+    }
+    slot = slot_find(&e->spaces, b->eip, b->mode);
     space_fill_jump(&e->spaces, e->space, b->eip, b->host);
     if (slot != SLOT_NONE && e->bt.opt.chain)
         space_fill_slot(&e->spaces, e->space, slot, b->entry);
@@ -440,9 +468,12 @@ u64 bt_dispatch(struct engine *e)
 
     e->pause_pc = 0;
     for (;;) {
-        u32 events = __atomic_load_n(&v->event, __ATOMIC_SEQ_CST);
+        u32 events;
         enum cpu_exit exit = CPU_RAN;
 
+        if (unlikely(e->watch) && !tell_watch(e))
+            return bt_leave(e, CPU_DIVERGED);
+        events = __atomic_load_n(&v->event, __ATOMIC_SEQ_CST);
         f->seen = events;
         if (v->halted && !cpu_interruptible(v))
             return bt_leave(e, CPU_HALTED);
@@ -452,6 +483,7 @@ u64 bt_dispatch(struct engine *e)
         }
         if (v->shadow) {
             // The one instruction after STI or MOV SS.
+            e->ran = 1;
             if (settle(e, interp_step(v)))
                 return bt_leave(e, e->exit);
             continue;
@@ -459,6 +491,8 @@ u64 bt_dispatch(struct engine *e)
         if (events)
             grow_up(e);
         if (events && cpu_interrupt(v, &exit)) {
+            if (unlikely(e->watch) && !e->watch->interrupted(e->watch))
+                return bt_leave(e, CPU_DIVERGED);
             if (settle(e, exit))
                 return bt_leave(e, exit);
             pause = 0;
@@ -469,7 +503,8 @@ u64 bt_dispatch(struct engine *e)
             empty_spaces(e);
         if (!bt_refresh(e)) {
             e->count.interp_slices++;
-            if (settle(e, interp_run(v, INTERPRET_SLICE)))
+            e->ran = 1;
+            if (settle(e, unlikely(e->watch) ? interp_step(v) : interp_run(v, INTERPRET_SLICE)))
                 return bt_leave(e, e->exit);
             continue;
         }
@@ -483,6 +518,7 @@ u64 bt_dispatch(struct engine *e)
         v->catcher = &catcher;
         if (_setjmp(catcher)) {
             v->catcher = NULL;
+            e->ran = 1;
             if (settle(e, cpu_deliver(v, EVENT_FAULT, v->fault.vector, v->fault.error)))
                 return bt_leave(e, e->exit);
             continue;
@@ -507,6 +543,7 @@ u64 bt_dispatch(struct engine *e)
         v->catcher = NULL;
         if (b)
             break;
+        e->ran = 1;
         if (settle(e, interp_step(v)))
             return bt_leave(e, e->exit);
     }

@@ -18,11 +18,18 @@ struct engine_ops {
     // Called on the vCPU thread's signal, or from other threads after vcpu_post: makes run return
     // soon. Async-signal-safe.
     void (*kick)(struct engine *e);
+    // Prints the help of its options, or NULL if it has none.
+    void (*help_options)(FILE *f);
     // Prints its part of -stats.
     void (*stats)(struct engine *e, FILE *f);
+    // Either may be NULL. A device has written len bytes of memory at gpa (len 0: the physical map has changed)...
+    void (*memory_changed)(struct engine *e, gpa_t gpa, size_t len);
+    // ... and the guest was put to its start.
+    void (*restarted)(struct engine *e);
 };
 
-extern const struct engine_ops engine_interp, engine_bt;
+// engine_bt.help_options prints what -bt takes.
+extern const struct engine_ops engine_interp, engine_bt, engine_lockstep;
 
 // engines.c: by name, NULL if there is none; the default for a NULL name.
 const struct engine_ops *engine_find(const char *name);

@@ -85,10 +85,24 @@ static bool parse_options(struct bt_options *opt, const char *text, struct err *
     return fine;
 }
 
+static void print_sensitive(struct engine *e, FILE *f)
+{
+    fprintf(f, "sensitive instructions that the emulator did:\n");
+    for (unsigned i = 1; i < SENS_COUNT; i++)
+        if (e->count.sensitive[i])
+            fprintf(f, "%16llu  %s\n", (unsigned long long)e->count.sensitive[i], sensitive_name[i]);
+    fprintf(f, "sensitive instructions translated, by site:\n");
+    for (unsigned i = 1; i < SENS_COUNT; i++)
+        if (e->count.sites[i])
+            fprintf(f, "%16llu  %s\n", (unsigned long long)e->count.sites[i], sensitive_name[i]);
+}
+
 static void destroy(struct engine *e)
 {
     if (!e)
         return;
+    if (log_on(e->v->log, LOG_SENSITIVE))
+        print_sensitive(e, e->v->log->file);
     bt_signals_remove(e);
     if (e->hints) {
         for (u32 i = 0; i < 1u << 20; i++)
@@ -140,6 +154,8 @@ static struct engine *create(struct vcpu *v, const char *options, struct err *er
     if (!parse_options(&e->bt.opt, options, err) || !arena_init(&e->arena, e->bt.opt.cache_size, err) ||
         !blocks_init(&e->blocks, err) || !bt_signals_install(e, err))
         goto fail;
+    if (log_on(v->log, LOG_SENSITIVE))
+        e->bt.opt.sensitive = false; // each of them is to be seen and counted
     emit_stubs(e);
     if (!spaces_init(&e->spaces, e->bt.stubs.lookup, err))
         goto fail;
@@ -191,13 +207,21 @@ static void stats(struct engine *e, FILE *f)
 #undef X
     fprintf(f, "%16u  bytes of code cache used, of %u\n", e->arena.used, e->arena.size);
     windows_print_stats(e->v->mmu, f);
-    fprintf(f, "sensitive instructions left to the emulator:\n");
-    for (unsigned i = 1; i < SENS_COUNT; i++)
-        if (e->count.sensitive[i])
-            fprintf(f, "%16llu  %s\n", (unsigned long long)e->count.sensitive[i], sensitive_name[i]);
+    print_sensitive(e, f);
+}
+
+static void help_options(FILE *f)
+{
+#define X(id, def, help) fprintf(f, "%-14s %s (%s)\n", #id "=on|off", help, def ? "on" : "off");
+    BT_OPTION_LIST(X)
+#undef X
+    fprintf(f, "%-14s size of the code cache, 256K to 1024M (64M)\n", "cache=SIZE");
+    fprintf(f, "%-14s instructions in a block, 1 to %d (48)\n", "block=N", BT_MAX_INSNS);
+    fprintf(f, "%-14s empty the cache every N exits, for tests; 0: never (0)\n", "flush=N");
 }
 
 const struct engine_ops engine_bt = {
+    .help_options = help_options,
     .name = "bt",
     .help = "translate guest code to host code (the default)",
     .create = create,

@@ -39,8 +39,20 @@
     X(spaces, "spaces cleared")                                                              \
     X(interp_slices, "slices interpreted in modes that are not translated")
 
+// Somebody who watches each block (lockstep.h): then every exit of a block comes to C, and events are taken there only.
+struct bt_watch {
+    // n guest instructions, what their faults led to included, have been executed since the last call; v is exact. False:
+    // stop here.
+    bool (*ran)(struct bt_watch *w, u32 n);
+    bool (*interrupted)(struct bt_watch *w);   // an interrupt was delivered
+    void (*entering)(struct bt_watch *w, const struct block *b);
+    bool stop_block;  // set by the watch: leave the block behind the instruction that C code executes
+};
+
 struct engine {
     struct vcpu *v;
+    struct bt_watch *watch; // NULL: nobody
+    u32 ran;                // what it has not been told of yet
     struct bt bt;
     struct arena arena;
     struct blocks blocks;
@@ -88,7 +100,8 @@ struct engine {
 #define X(id, help) u64 id;
         BT_COUNTER_LIST(X)
 #undef X
-        u64 sensitive[SENS_COUNT];
+        u64 sensitive[SENS_COUNT]; // done by the emulator
+        u64 sites[SENS_COUNT];     // translated, inline or as callouts
     } count;
 };
 
@@ -102,6 +115,8 @@ u64 bt_dispatch(struct engine *e);
 // The same, having first delivered a fault that C code raised for the guest.
 u64 bt_deliver(struct engine *e, enum cpu_exit exit);
 u64 bt_leave(struct engine *e, enum cpu_exit exit);
+// For the watch: the instructions of a block that lie before host address `host` in it have been executed, and `more`.
+void bt_ran_to(struct engine *e, u64 host, u32 more);
 void bt_code_write(void *opaque, gpa_t gpa, u32 len);
 void bt_mapping_changed(void *opaque, gla_t gla, u32 len);
 void bt_flush(struct engine *e);
