@@ -252,7 +252,7 @@ START_TEST(alignment_of_a_dword)
 }
 END_TEST
 
-SNIPPET(unaligned_pairs, "lesw 0x20002, %ax\n boundw %ax, 0x20006\n sgdt 0x20102\n"
+SNIPPET(unaligned_pairs, "lesw 0x20002, %ax\n .byte 0x66, 0x62, 0x05; .long 0x20006\n sgdt 0x20102\n"
                          " sgdt 0x20104\n hlt");
 
 START_TEST(alignment_of_pairs_is_that_of_their_parts)

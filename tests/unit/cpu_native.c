@@ -2,7 +2,6 @@
 // User-mode integer instructions, at random, on the host CPU itself (in compatibility mode) and
 // in the interpreter: registers, all flags, memory and exceptions must agree. CPU_NATIVE_CASES
 // and CPU_NATIVE_SEED override how many, and which.
-#define _GNU_SOURCE
 #include "cpu_native.h"
 
 static struct guest guest_rig;

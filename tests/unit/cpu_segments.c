@@ -3,7 +3,6 @@
 // execute-only and absent ones, loads of selectors with all their checks, LAR, LSL, VERR, VERW,
 // ARPL. The host gives them in its LDT; where it has no modify_ldt, three at a time in the
 // GDT's slots for thread-local storage, and only 32-bit data.
-#define _GNU_SOURCE
 #include "cpu_native.h"
 
 #include <asm/ldt.h>
