@@ -36,6 +36,11 @@ struct board_host {
     void (*dma_read)(void *opaque, u64 gpa, void *buf, size_t len);
     void (*dma_write)(void *opaque, u64 gpa, const void *buf, size_t len);
     void (*parallel_out)(void *opaque, u8 byte);      // LPT1
+    // Callable from any thread: board_poll is to run soon.
+    void (*kick)(void *opaque);
+    // The guest cannot go on until the user has mended something: stop it and say why. What waits goes
+    // on with board_resume.
+    void (*stop)(void *opaque, const char *why);
     // Memory on a board (video memory, option ROMs): creates len zeroed bytes, for the board's life,
     // or NULL; *handle names them. memory_place lets [base, base+len) of the guest's physical memory
     // show them from byte `offset` on, or, with MEMORY_NONE or len 0, nothing; false if something

@@ -133,9 +133,11 @@ START_TEST(test_bzimage)
     ck_assert_uint_eq(at, 32 * MIB - 0x10000 - 0x2000);
     ck_assert_uint_eq(get32(params, 0x21c), sizeof(initrd));
     ck_assert_uint_eq(*phys_host(&phys, at + sizeof(initrd) - 1), 0xab);
-    // No screen: nothing in screen_info.
+    // screen_info: a VGA in text mode 3, and nothing else.
+    ck_assert(params[6] == 3 && params[7] == 80 && params[14] == 25 && params[15] == 1);
     for (int i = 0; i < 0x40; i++)
-        ck_assert_msg(params[i] == 0 || i == 2 || i == 3, "screen_info byte %#x", i);
+        ck_assert_msg(params[i] == 0 || i == 2 || i == 3 || (i >= 6 && i < 18), "screen_info byte %#x",
+                      i);
     ck_assert_mem_eq(phys_host(&phys, LOW_RSDP), "RSD PTR ", 8);
 }
 END_TEST

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "block.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+static void list_init(struct block_list *list)
+{
+    list->first = NULL;
+    list->last = &list->first;
+}
+
+static void list_add(struct block_list *list, struct block_request *r)
+{
+    r->next = NULL;
+    *list->last = r;
+    list->last = &r->next;
+}
+
+static struct block_request *list_take(struct block_list *list)
+{
+    struct block_request *r = list->first;
+
+    if (r) {
+        list->first = r->next;
+        if (!list->first)
+            list->last = &list->first;
+    }
+    return r;
+}
+
+// ---- The worker
+
+static int carry_out(struct block *b, const struct block_request *r)
+{
+    int error;
+
+    switch (r->op) {
+    case BLOCK_READ:
+        return b->ops->read(b, r->offset, r->buf, r->len);
+    case BLOCK_WRITE:
+        error = b->ops->write(b, r->offset, r->buf, r->len);
+        return error || b->config.cache != BLOCK_WRITETHROUGH ? error : b->ops->flush(b);
+    default:
+        return b->config.cache == BLOCK_UNSAFE ? 0 : b->ops->flush(b);
+    }
+}
+
+static void *worker(void *opaque)
+{
+    struct block *b = opaque;
+
+    prctl(PR_SET_NAME, "ring3-disk");
+    pthread_mutex_lock(&b->lock);
+    while (!b->ending || b->queue.first) {
+        struct block_request *r = list_take(&b->queue);
+
+        if (!r) {
+            b->working = false;
+            pthread_cond_broadcast(&b->idle);
+            pthread_cond_wait(&b->work, &b->lock);
+            continue;
+        }
+        b->working = true;
+        pthread_mutex_unlock(&b->lock);
+        r->error = carry_out(b, r);
+        pthread_mutex_lock(&b->lock);
+        list_add(&b->finished, r);
+        if (b->host->kick)
+            b->host->kick(b->host->opaque);
+    }
+    b->working = false;
+    pthread_cond_broadcast(&b->idle);
+    pthread_mutex_unlock(&b->lock);
+    return NULL;
+}
+
+static bool start_worker(struct block *b, struct err *err)
+{
+    sigset_t all, old;
+    int rc;
+
+    // Signals are for the vCPU thread.
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    rc = pthread_create(&b->thread, NULL, worker, b);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return rc == 0 || err_set(err, EXIT_HOST, "cannot start a thread for %s: %s", b->name, strerror(rc));
+}
+
+// ---- The vCPU thread's side
+
+struct block *block_open(const struct block_config *config, const struct board_host *host,
+                         struct err *err)
+{
+    struct block *b = calloc(1, sizeof(*b));
+
+    if (!b || !(b->name = strdup(config->file))) {
+        free(b);
+        err_set(err, EXIT_HOST, "out of memory for %s", config->file);
+        return NULL;
+    }
+    b->host = host;
+    b->config = *config;
+    b->fd = b->overlay = -1;
+    list_init(&b->queue);
+    list_init(&b->finished);
+    list_init(&b->stalled);
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_cond_init(&b->work, NULL);
+    pthread_cond_init(&b->idle, NULL);
+    if (block_raw_open(b, err) && (!config->snapshot || block_snapshot_open(b, err))
+        && start_worker(b, err))
+        return b;
+    if (b->ops)
+        b->ops->close(b);
+    free(b->name);
+    free(b);
+    return NULL;
+}
+
+void block_close(struct block *b)
+{
+    if (!b)
+        return;
+    pthread_mutex_lock(&b->lock);
+    b->ending = true;
+    pthread_cond_signal(&b->work);
+    pthread_mutex_unlock(&b->lock);
+    pthread_join(b->thread, NULL);
+    if (!b->readonly && b->config.cache != BLOCK_UNSAFE)
+        b->ops->flush(b);
+    b->ops->close(b);
+    pthread_mutex_destroy(&b->lock);
+    pthread_cond_destroy(&b->work);
+    pthread_cond_destroy(&b->idle);
+    free(b->name);
+    free(b);
+}
+
+static void finish(struct block_request *r)
+{
+    r->busy = false;
+    r->done(r);
+}
+
+static void enqueue(struct block *b, struct block_request *r)
+{
+    pthread_mutex_lock(&b->lock);
+    list_add(&b->queue, r);
+    b->working = true;
+    pthread_cond_signal(&b->work);
+    pthread_mutex_unlock(&b->lock);
+}
+
+static void count(struct block *b, const struct block_request *r)
+{
+    b->reads += r->op == BLOCK_READ;
+    b->writes += r->op == BLOCK_WRITE;
+    b->flushes += r->op == BLOCK_FLUSH;
+    b->bytes_read += r->op == BLOCK_READ ? r->len : 0;
+    b->bytes_written += r->op == BLOCK_WRITE ? r->len : 0;
+}
+
+void block_submit(struct block *b, struct block_request *r)
+{
+    bool waits;
+
+    CHECK(!r->busy && (r->op == BLOCK_FLUSH || (r->offset <= b->size && r->len <= b->size - r->offset)));
+    r->busy = true;
+    r->error = 0;
+    count(b, r);
+    pthread_mutex_lock(&b->lock);
+    waits = b->working;
+    pthread_mutex_unlock(&b->lock);
+    // What is in the host's page cache needs no thread; behind other requests the order is kept.
+    if (r->op == BLOCK_READ && !waits && !b->stalled.first && block_raw_try(b, r->offset, r->buf, r->len))
+        finish(r);
+    else if (r->op == BLOCK_WRITE && b->readonly) {
+        r->error = EROFS;
+        finish(r);
+    } else {
+        enqueue(b, r);
+    }
+}
+
+// Whether this failure is for the user to mend and not for the guest to see.
+static bool stops(const struct block *b, const struct block_request *r)
+{
+    enum block_error policy = r->op == BLOCK_READ ? b->config.rerror : b->config.werror;
+
+    if (!r->error || !b->host->stop || r->error == EROFS)
+        return false;
+    return policy == BLOCK_ERROR_STOP || (policy == BLOCK_ERROR_ENOSPC && r->error == ENOSPC);
+}
+
+static void stall(struct block *b, struct block_request *r)
+{
+    char text[512];
+
+    if (!b->stalled.first) {
+        snprintf(text, sizeof(text), "%s %s failed: %s; the guest is stopped, cont repeats it",
+                 r->op == BLOCK_READ ? "reading" : r->op == BLOCK_WRITE ? "writing" : "flushing", b->name,
+                 strerror(r->error));
+        b->host->stop(b->host->opaque, text);
+    }
+    list_add(&b->stalled, r);
+}
+
+void block_poll(struct block *b)
+{
+    struct block_request *r, *next;
+
+    if (!__atomic_load_n(&b->finished.first, __ATOMIC_ACQUIRE))
+        return;
+    pthread_mutex_lock(&b->lock);
+    r = b->finished.first;
+    list_init(&b->finished);
+    pthread_mutex_unlock(&b->lock);
+    for (; r; r = next) {
+        next = r->next;
+        if (stops(b, r))
+            stall(b, r);
+        else
+            finish(r);
+    }
+}
+
+static void forget(struct block_list *list)
+{
+    struct block_request *r;
+
+    while ((r = list_take(list)))
+        r->busy = false;
+}
+
+void block_cancel(struct block *b)
+{
+    pthread_mutex_lock(&b->lock);
+    forget(&b->queue);
+    while (b->working)
+        pthread_cond_wait(&b->idle, &b->lock);
+    forget(&b->finished);
+    pthread_mutex_unlock(&b->lock);
+    forget(&b->stalled);
+}
+
+void block_resume(struct block *b)
+{
+    struct block_request *r;
+
+    while ((r = list_take(&b->stalled)))
+        enqueue(b, r);
+}
+
+void block_print(struct block *b, const char *drive, FILE *f)
+{
+    fprintf(f, "%-8s %s: %" PRIu64 " KiB%s%s%s; %" PRIu64 " reads of %" PRIu64 " KiB, %" PRIu64
+            " writes of %" PRIu64 " KiB, %" PRIu64 " flushes\n", drive, b->name, b->size >> 10,
+            b->readonly ? ", read-only" : "", b->config.snapshot ? ", snapshot" : "",
+            b->stalled.first ? ", stalled by an error" : "", b->reads, b->bytes_read >> 10, b->writes,
+            b->bytes_written >> 10, b->flushes);
+}

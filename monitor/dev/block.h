@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Disk images: requests that a worker thread carries out, and whose completion comes back on the vCPU thread.
+//
+//   vCPU thread                               worker thread, one an image
+//   block_submit ---- queue ----------------> read, write or fdatasync
+//   block_poll <----- finished, host->kick -- (blocks as long as it must)
+//     request's done()
+//
+// Invariants
+//  1. A request is reported finished after its data is where it belongs: a write after the host's
+//     kernel has it (it survives the death of this process), a flush after fdatasync.
+//  2. done() runs on the vCPU thread, from block_poll or from within block_submit.
+//  3. Requests are carried out in the order of submission, so a flush covers every earlier write.
+//  4. A request that failed in a way the user can mend (policy) is not finished: it waits in
+//     `stalled`, the host has been told to stop the guest, and block_resume repeats it.
+#ifndef RING3_MONITOR_DEV_BLOCK_H
+#define RING3_MONITOR_DEV_BLOCK_H
+
+#include "board.h"
+
+#include <pthread.h>
+
+#define BLOCK_SECTOR 512u
+
+enum block_op { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH };
+
+struct block_request {
+    enum block_op op;
+    u64 offset;      // bytes
+    u32 len;
+    u8 *buf;         // belongs to the device until done
+    void (*done)(struct block_request *request);
+    void *opaque;
+    int error;       // 0 or an errno value, for done
+    bool busy;       // submitted and not done
+    struct block_request *next;
+};
+
+struct block;
+
+// A kind of image. All but open and close run on the worker thread, and may block; they return 0 or an errno
+// value. read and write stay inside the image's size.
+struct block_backend {
+    int (*read)(struct block *b, u64 offset, u8 *buf, u32 len);
+    int (*write)(struct block *b, u64 offset, const u8 *buf, u32 len);
+    int (*flush)(struct block *b);
+    void (*close)(struct block *b);
+};
+
+enum block_error { BLOCK_ERROR_ENOSPC, BLOCK_ERROR_STOP, BLOCK_ERROR_REPORT };
+enum block_cache { BLOCK_WRITEBACK, BLOCK_WRITETHROUGH, BLOCK_UNSAFE };
+
+struct block_config {
+    const char *file;        // path
+    const char *format;      // "raw", another, or NULL: look
+    bool readonly, snapshot; // snapshot: writes are kept in a temporary file, and thrown away
+    bool floppy, cdrom;      // what sizes are fit
+    enum block_cache cache;
+    enum block_error werror, rerror;
+};
+
+struct block_list {
+    struct block_request *first, **last;
+};
+
+struct block {
+    const struct board_host *host; // not owned
+    struct block_config config;
+    char *name;                    // the file's, owned
+    const struct block_backend *ops;
+    u64 size;                      // bytes, a multiple of 512
+    bool readonly;
+
+    // The file.
+    int fd;
+    u64 file_size;                 // bytes when it was opened; zeroes follow up to size
+    int overlay;                   // of a snapshot, or -1
+    u64 *written;                  // bit per page of the image that is in the overlay
+    void *private;                 // of another backend
+
+    pthread_t thread;
+    pthread_mutex_t lock;          // of what follows
+    pthread_cond_t work, idle;
+    struct block_list queue, finished;
+    bool working, ending;
+
+    struct block_list stalled;     // the vCPU thread's own
+    u64 reads, writes, flushes, bytes_read, bytes_written; // counted for `info block`
+};
+
+// Opens an image and starts its worker. NULL on failure, with one sentence in *err.
+struct block *block_open(const struct block_config *config, const struct board_host *host,
+                         struct err *err);
+// Ends what is under way, flushes, and closes. NULL is nothing.
+void block_close(struct block *b);
+
+// Starts a request, which must not be busy. Its range lies inside the image.
+void block_submit(struct block *b, struct block_request *request);
+// Calls done() of what is finished.
+void block_poll(struct block *b);
+// Waits until nothing is under way, and forgets it: done() is not called. For resets.
+void block_cancel(struct block *b);
+// Repeats what is stalled.
+void block_resume(struct block *b);
+void block_print(struct block *b, const char *drive, FILE *f);
+
+// block_raw.c: opens b->name as a plain file; fills in fd, sizes, readonly and ops.
+bool block_raw_open(struct block *b, struct err *err);
+// Reads from the file itself without waiting; false if that cannot be done just now.
+bool block_raw_try(struct block *b, u64 offset, u8 *buf, u32 len);
+// block_snapshot.c: puts a temporary file over an open image.
+bool block_snapshot_open(struct block *b, struct err *err);
+
+#endif

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Plain files (and block devices) as images.
+#include "block.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+// The bytes of [offset, offset+len) that the file had when it was opened, or got since.
+static u32 in_file(const struct block *b, u64 offset, u32 len)
+{
+    return offset >= b->file_size ? 0 : MIN((u64)len, b->file_size - offset);
+}
+
+static int raw_read(struct block *b, u64 offset, u8 *buf, u32 len)
+{
+    u32 left = in_file(b, offset, len);
+
+    memset(buf + left, 0, len - left);
+    while (left) {
+        ssize_t n = pread(b->fd, buf, left, (off_t)offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? errno : EIO; // it was truncated meanwhile
+        buf += n;
+        offset += (u64)n;
+        left -= (u32)n;
+    }
+    return 0;
+}
+
+bool block_raw_try(struct block *b, u64 offset, u8 *buf, u32 len)
+{
+    struct iovec iov = { buf, len };
+
+    return b->overlay < 0 && b->fd >= 0 && in_file(b, offset, len) == len
+           && preadv2(b->fd, &iov, 1, (off_t)offset, RWF_NOWAIT) == (ssize_t)len;
+}
+
+static int raw_write(struct block *b, u64 offset, const u8 *buf, u32 len)
+{
+    while (len) {
+        ssize_t n = pwrite(b->fd, buf, len, (off_t)offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno;
+        buf += n;
+        offset += (u64)n;
+        len -= (u32)n;
+        if (offset > b->file_size)
+            b->file_size = offset;
+    }
+    return 0;
+}
+
+static int raw_flush(struct block *b)
+{
+    return fdatasync(b->fd) == 0 ? 0 : errno;
+}
+
+static void raw_close(struct block *b)
+{
+    close(b->fd); // and with it the lock
+    b->fd = -1;
+}
+
+static const struct block_backend raw_backend = { raw_read, raw_write, raw_flush, raw_close };
+
+// ---- Opening
+
+// Another process that has the image: a lock of the file's description, which ends with it.
+static bool lock_file(struct block *b, bool exclusive, struct err *err)
+{
+    struct flock lock = { .l_type = exclusive ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET };
+
+    if (fcntl(b->fd, F_OFD_SETLK, &lock) == 0)
+        return true;
+    if (errno == EAGAIN || errno == EACCES)
+        return err_set(err, EXIT_INPUT, "%s is in use by another machine or another drive: two writers would "
+                       "destroy it; end the other, or use readonly=on for both", b->name);
+    return true; // a file system without locks
+}
+
+// The name of the image format that the file's first or last bytes show, or NULL.
+static const char *other_format(const struct block *b)
+{
+    static const struct { u64 at; const char *magic; u32 len; const char *name; } formats[] = {
+        { 0, "QFI\xfb", 4, "qcow2" },
+        { 0, "KDMV", 4, "vmdk" },
+        { 0, "# Disk DescriptorFile", 21, "vmdk" },
+        { 64, "\x7f\x10\xda\xbe", 4, "vdi" },
+        { 0, "vhdxfile", 8, "vhdx" },
+        { 0, "conectix", 8, "vpc" },
+    };
+    u8 head[128] = { 0 };
+
+    if (pread(b->fd, head, sizeof(head), 0) <= 0)
+        return NULL;
+    for (unsigned i = 0; i < ARRAY_LEN(formats); i++)
+        if (memcmp(head + formats[i].at, formats[i].magic, formats[i].len) == 0)
+            return formats[i].name;
+    return NULL;
+}
+
+static bool check_format(struct block *b, struct err *err)
+{
+    const char *said = b->config.format, *is = said ? NULL : other_format(b);
+
+    if (said && strcmp(said, "raw") != 0)
+        return err_set(err, EXIT_INPUT, "%s: format=%s: only raw images are supported; convert it: qemu-img "
+                       "convert -O raw", b->name, said);
+    return !is || err_set(err, EXIT_INPUT, "%s is a %s image, and only raw images are supported; convert it "
+                          "(qemu-img convert -O raw), or say format=raw if it is raw all the same", b->name,
+                          is);
+}
+
+// The sizes of floppy disks are the drive's business: here shorter ones are filled up to a sector.
+static bool find_size(struct block *b, struct err *err)
+{
+    off_t end = lseek(b->fd, 0, SEEK_END);
+
+    if (end < 0)
+        return err_set(err, EXIT_INPUT, "cannot find the size of %s: %s", b->name, strerror(errno));
+    if (end == 0)
+        return err_set(err, EXIT_INPUT, "%s is empty", b->name);
+    b->file_size = (u64)end;
+    b->size = (b->file_size + BLOCK_SECTOR - 1) & ~(u64)(BLOCK_SECTOR - 1);
+    if (b->size != b->file_size && !b->config.floppy && !b->config.cdrom)
+        return err_set(err, EXIT_INPUT, "%s is no disk image: its size, %llu bytes, is not a multiple of 512 "
+                       "(truncate -s %%512 would make it one)", b->name,
+                       (unsigned long long)b->file_size);
+    return true;
+}
+
+bool block_raw_open(struct block *b, struct err *err)
+{
+    bool write = !b->config.readonly && !b->config.snapshot && !b->config.cdrom;
+    struct stat st;
+
+    b->readonly = b->config.readonly || b->config.cdrom;
+    b->fd = open(b->name, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    if (b->fd < 0 && write && (errno == EACCES || errno == EROFS || errno == EPERM))
+        return err_set(err, EXIT_INPUT, "%s cannot be written (%s): use readonly=on, or -snapshot to throw "
+                       "writes away", b->name, strerror(errno));
+    if (b->fd < 0)
+        return err_set(err, EXIT_INPUT, "cannot open the image %s: %s", b->name, strerror(errno));
+    b->ops = &raw_backend;
+    if (fstat(b->fd, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+        return err_set(err, EXIT_INPUT, "%s is neither a file nor a block device", b->name);
+    return lock_file(b, write, err) && check_format(b, err) && find_size(b, err);
+}
