@@ -136,6 +136,7 @@ struct vcpu {
     int (*intr_ack)(void *pic); // the vector, after raising INTA; -1 if none after all
     void *pic;
     void (*ferr)(void *pic, bool level); // FERR# output, for CR0.NE = 0
+    u64 (*clock)(struct vcpu *v); // what RDTSC reads; NULL: the host's TSC and tsc_offset
     bool ferr_level; // what ferr was last told (monitor/cpu/fpu.c)
 
     struct decoded *decoded; // the interpreter's decode cache; whoever runs it, NULL at first

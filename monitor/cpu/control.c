@@ -65,5 +65,5 @@ void cpu_write_cr4(struct vcpu *v, u32 value)
 
 u64 cpu_read_tsc(struct vcpu *v)
 {
-    return __rdtsc() + v->tsc_offset;
+    return v->clock ? v->clock(v) : __rdtsc() + v->tsc_offset;
 }

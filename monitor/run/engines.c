@@ -9,6 +9,9 @@ static const struct engine_ops *const engines[] = {
     &engine_bt,
 #endif
     &engine_interp,
+#if __has_include("engine_bt.c")
+    &engine_lockstep,
+#endif
 };
 
 const struct engine_ops *engine_at(unsigned i)

@@ -126,6 +126,9 @@ int machine_run(struct machine *m, struct err *err)
             else
                 sleep_halted(m);
             break;
+        case CPU_DIVERGED:
+            err_set(err, EXIT_BUG, "the engines disagree");
+            return EXIT_BUG;
         case CPU_TRIPLE_FAULT:
             say_triple_fault(m);
             if (!restart(m, "the guest triple-faulted", &status, err))

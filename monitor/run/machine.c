@@ -31,6 +31,20 @@ static void request(struct machine *m, u32 bits)
 
 // ---- What the board asks of the machine. On the vCPU thread.
 
+static void memory_changed(struct machine *m, gpa_t gpa, size_t len)
+{
+    if (m->built && m->ops->memory_changed)
+        m->ops->memory_changed(m->engine, gpa, len);
+}
+
+static void map_changed(struct machine *m)
+{
+    if (!m->built)
+        return;
+    mmu_flush_all(m->v);
+    memory_changed(m, 0, 0);
+}
+
 static u64 host_wall_us(void *opaque)
 {
     struct timespec ts;
@@ -80,8 +94,7 @@ static void host_set_a20(void *opaque, bool on)
     if (m->phys.a20_mask == mask)
         return;
     m->phys.a20_mask = mask;
-    if (m->built)
-        mmu_flush_all(m->v);
+    map_changed(m);
 }
 
 static void host_serial_out(void *opaque, int port, const u8 *bytes, size_t len)
@@ -123,8 +136,7 @@ static void host_memory_map(void *opaque, u32 base, u32 len, bool read_ram, bool
     struct machine *m = opaque;
 
     lowmem_map(&m->lowmem, base, len, read_ram, write_ram);
-    if (m->built)
-        mmu_flush_all(m->v);
+    map_changed(m);
 }
 
 static u8 *host_memory_create(void *opaque, u32 len, u32 *handle)
@@ -147,8 +159,8 @@ static bool host_memory_place(void *opaque, u32 base, u32 len, u32 handle, u32 o
         lowmem_video(&m->lowmem, base, kind == MEMORY_NONE ? 0 : len, frame);
     else
         ok = lowmem_place(&m->lowmem, base, len, frame, flags[kind]);
-    if (ok && m->built)
-        mmu_flush_all(m->v);
+    if (ok)
+        map_changed(m);
     return ok;
 }
 
@@ -164,6 +176,7 @@ static void host_dma_write(void *opaque, u64 gpa, const void *buf, size_t len)
     struct machine *m = opaque;
 
     phys_write(&m->phys, gpa, buf, len);
+    memory_changed(m, gpa, len);
 }
 
 // ---- The I/O thread and signal handlers
@@ -349,6 +362,12 @@ static bool place_acpi(struct machine *m, u32 *base, u32 *len, struct err *err)
     return true;
 }
 
+static void restarted(struct machine *m)
+{
+    if (m->ops->restarted)
+        m->ops->restarted(m->engine);
+}
+
 bool machine_load(struct machine *m, struct err *err)
 {
     struct load_config load = {
@@ -367,6 +386,7 @@ bool machine_load(struct machine *m, struct err *err)
         // Firmware comes first, from the reset vector.
         mmu_mode_changed(v);
         mmu_flush_all(v);
+        restarted(m);
         return true;
     }
     // All protocols but the boot sector's promise A20 on, and firmware would have left it so.
@@ -376,6 +396,7 @@ bool machine_load(struct machine *m, struct err *err)
         return false;
     mmu_mode_changed(v);
     mmu_flush_all(v);
+    restarted(m);
     return true;
 }
 
