@@ -47,18 +47,6 @@ struct block_backend {
     void (*close)(struct block *b);
 };
 
-enum block_error { BLOCK_ERROR_ENOSPC, BLOCK_ERROR_STOP, BLOCK_ERROR_REPORT };
-enum block_cache { BLOCK_WRITEBACK, BLOCK_WRITETHROUGH, BLOCK_UNSAFE };
-
-struct block_config {
-    const char *file;        // path
-    const char *format;      // "raw", another, or NULL: look
-    bool readonly, snapshot; // snapshot: writes are kept in a temporary file, and thrown away
-    bool floppy, cdrom;      // what sizes are fit
-    enum block_cache cache;
-    enum block_error werror, rerror;
-};
-
 struct block_list {
     struct block_request *first, **last;
 };

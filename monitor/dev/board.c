@@ -11,6 +11,7 @@
 #include "i8237.h"
 #include "i8254.h"
 #include "i8259.h"
+#include "ide.h"
 #include "lines.h"
 #include "lpt.h"
 #include "mc146818.h"
@@ -52,6 +53,9 @@ struct board {
     struct piix4pm pm;
     struct vga vga;
     struct typist typist;
+    struct board_drive drive[BOARD_DRIVES];
+    struct block *block[BOARD_DRIVES]; // by drive; NULL: no medium
+    struct ide ide;
 };
 
 // What a slot depends on.
@@ -94,14 +98,20 @@ static const struct slot slots[] = {
     { "dma 4-7",      0xc0, 32, &i8237_ops,          CHIP(dma[1]), ALWAYS, NO_IRQ },
     { "debug",        0xe9,  1, &debug_console_ops,  CHIP(debug),  ALWAYS, NO_IRQ },
     { "coprocessor",  0xf0,  2, &ferr_ops,           CHIP(ferr),   ALWAYS, IRQ(13, ferr.irq) },
+    { "ide 1",       0x170,  8, &ide_ops,            CHIP(ide.channel[1]), ALWAYS,
+      IRQ(15, ide.channel[1].irq) },
     { "vbe",         0x1ce,  3, &vga_vbe_ops,        CHIP(vga),    ALWAYS, NO_IRQ },
+    { "ide 0",       0x1f0,  8, &ide_ops,            CHIP(ide.channel[0]), ALWAYS,
+      IRQ(14, ide.channel[0].irq) },
     { "com4",        0x2e8,  8, &ns16550_ops,        CHIP(com[3]), COM4,   IRQ(3, com[3].irq) },
     { "com2",        0x2f8,  8, &ns16550_ops,        CHIP(com[1]), COM2,   IRQ(3, com[1].irq) },
+    { "ide 1 control",0x376, 1, &ide_control_ops,    CHIP(ide.channel[1]), ALWAYS, NO_IRQ },
     { "lpt1",        0x378,  3, &lpt_ops,            CHIP(lpt),    LPT,    IRQ(7, lpt.irq) },
     { "vga mono",    0x3b0, 12, &vga_mono_ops,       CHIP(vga),    ALWAYS, NO_IRQ },
     { "vga",         0x3c0, 16, &vga_ops,            CHIP(vga),    ALWAYS, NO_IRQ },
     { "vga color",   0x3d0, 16, &vga_color_ops,      CHIP(vga),    ALWAYS, NO_IRQ },
     { "com3",        0x3e8,  8, &ns16550_ops,        CHIP(com[2]), COM3,   IRQ(4, com[2].irq) },
+    { "ide 0 control",0x3f6, 1, &ide_control_ops,    CHIP(ide.channel[0]), ALWAYS, NO_IRQ },
     { "com1",        0x3f8,  8, &ns16550_ops,        CHIP(com[0]), COM1,   IRQ(4, com[0].irq) },
     { "elcr master", 0x4d0,  1, &i8259_elcr_ops,     CHIP(pic[0]), ALWAYS, NO_IRQ },
     { "firmware log",0x402,  1, &debug_firmware_ops, CHIP(debug),  FIRMWARE, NO_IRQ },
@@ -195,6 +205,79 @@ static void wire(struct board *board)
     board->pm.opaque = board;
 }
 
+// ---- Drives
+
+static bool open_images(struct board *board, struct err *err)
+{
+    const struct board_config *config = &board->config;
+
+    for (unsigned i = 0; i < config->drives; i++)
+        if (config->drive[i].image.file
+            && !(board->block[i] = block_open(&config->drive[i].image, &board->host, err)))
+            return false;
+    return true;
+}
+
+static bool init_drives(struct board *board)
+{
+    struct block *ide[4] = { NULL };
+    bool cdrom[4] = { false };
+
+    for (unsigned i = 0; i < board->config.drives; i++) {
+        const struct board_drive *drive = &board->config.drive[i];
+
+        if (drive->bus == DRIVE_IDE) {
+            ide[drive->index] = board->block[i];
+            cdrom[drive->index] = drive->image.cdrom;
+        }
+    }
+    if (!ide_init(&board->ide, &board->host, ide, cdrom))
+        return false;
+    pci_add(&board->pci, &board->ide.func);
+    return true;
+}
+
+void board_resume(struct board *board)
+{
+    for (unsigned i = 0; i < board->config.drives; i++)
+        if (board->block[i])
+            block_resume(board->block[i]);
+}
+
+// The drive with this name that media can be changed in, or -1.
+static int find_drive(const struct board *board, const char *name)
+{
+    for (unsigned i = 0; i < board->config.drives; i++) {
+        const struct board_drive *drive = &board->config.drive[i];
+
+        if (drive->bus == DRIVE_IDE && drive->image.cdrom
+            && strcmp(name, board->ide.channel[drive->index / 2].drive[drive->index % 2].name) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+bool board_change(struct board *board, const char *name, const char *file, struct err *err)
+{
+    int i = find_drive(board, name);
+    struct block *block = NULL, *old;
+    struct block_config image;
+
+    if (i < 0)
+        return err_set(err, EXIT_USAGE, "%s is no drive whose medium can be changed; info block lists drives",
+                       name);
+    image = board->config.drive[i].image;
+    image.file = file;
+    image.format = NULL;
+    if (file && !(block = block_open(&image, &board->host, err)))
+        return false;
+    old = board->block[i];
+    board->block[i] = block;
+    ide_change(&board->ide, board->config.drive[i].index, block);
+    block_close(old);
+    return true;
+}
+
 static bool init_chips(struct board *board, struct log *log)
 {
     bool bare = !board->config.firmware;
@@ -225,7 +308,7 @@ static bool init_chips(struct board *board, struct log *log)
     if (!vga_init(&board->vga, &board->timers, board->config.vga_rom, board->config.vga_rom_len))
         return false;
     pci_add(&board->pci, &board->vga.func);
-    return true;
+    return init_drives(board);
 }
 
 static bool plug(struct board *board, struct err *err)
@@ -254,6 +337,7 @@ static bool plug(struct board *board, struct err *err)
 // ---- Firmware
 
 #define CMOS_FLOPPY_CHECK 0x38 // bit 0: boot floppies without a signature; third device in bits 7-4
+#define CMOS_TRANSLATION 0x39  // two bits an IDE drive; 1: LBA
 #define CMOS_BOOT_ORDER 0x3d   // first and second device
 
 static u8 boot_code(char letter)
@@ -274,6 +358,20 @@ void board_boot_order(struct board *board, const char *order)
     board->rtc.ram[CMOS_FLOPPY_CHECK] = code[2] << 4;
 }
 
+// Disks of more than 1024 cylinders are to appear translated.
+static void describe_disks(struct board *board)
+{
+    u8 translation = 0;
+
+    for (unsigned n = 0; n < 4; n++) {
+        const struct ide_drive *d = &board->ide.channel[n / 2].drive[n % 2];
+
+        if (d->kind == IDE_DISK && (d->cylinders > 1024 || d->heads > 16))
+            translation |= 1 << (2 * n);
+    }
+    board->rtc.ram[CMOS_TRANSLATION] = translation;
+}
+
 static bool describe(struct board *board, struct err *err)
 {
     struct firmware_config config = {
@@ -285,6 +383,7 @@ static bool describe(struct board *board, struct err *err)
     bool ok;
 
     board_boot_order(board, board->config.boot_order ? board->config.boot_order : "cad");
+    describe_disks(board);
     config.acpi_len = board_acpi_tables(board, 0, NULL, 0);
     config.acpi = acpi = calloc(1, config.acpi_len);
     ok = acpi && board_acpi_tables(board, 0, acpi, config.acpi_len) == config.acpi_len
@@ -308,8 +407,15 @@ struct board *board_create(const struct board_config *config, const struct board
     board->config = *config;
     board->config.serial_ports = MIN(MAX(config->serial_ports, 1), MAX_SERIAL);
     board->bus = bus;
+    if (config->drives)
+        memcpy(board->drive, config->drive, config->drives * sizeof(*board->drive));
+    board->config.drive = board->drive;
+    if (!open_images(board, err)) {
+        board_destroy(board);
+        return NULL;
+    }
     if (!init_chips(board, log)) {
-        err_set(err, EXIT_HOST, "out of memory for the VGA's");
+        err_set(err, EXIT_HOST, "out of memory for the board's");
         board_destroy(board);
         return NULL;
     }
@@ -334,6 +440,9 @@ void board_destroy(struct board *board)
     for (unsigned n = 0; n < PCI_FUNCS; n++)
         if (board->pci.func[n])
             pci_remove(board->pci.func[n]);
+    ide_destroy(&board->ide);
+    for (unsigned i = 0; i < board->config.drives; i++)
+        block_close(board->block[i]);
     fw_cfg_destroy(&board->fw);
     bus_remove(board->bus, BUS_MMIO, VGA_WINDOW, &board->vga);
     vga_destroy(&board->vga);
@@ -383,6 +492,7 @@ void board_reset(struct board *board)
     piix4pm_reset(&board->pm);
     vga_reset(&board->vga);
     typist_reset(&board->typist);
+    ide_reset(&board->ide);
     if (!board->config.firmware)
         hand_over(board);
 }
@@ -394,6 +504,9 @@ u64 board_deadline(struct board *board)
 
 void board_poll(struct board *board)
 {
+    for (unsigned i = 0; i < board->config.drives; i++)
+        if (board->block[i])
+            block_poll(board->block[i]);
     timers_run(&board->timers);
 }
 
@@ -536,6 +649,11 @@ static void print_keyboard(struct board *board, FILE *f)
     i8042_print(&board->kbc, f);
 }
 
+static void print_block(struct board *board, FILE *f)
+{
+    ide_print(&board->ide, f);
+}
+
 static void print_vga(struct board *board, FILE *f)
 {
     vga_print(&board->vga, f);
@@ -548,7 +666,7 @@ static const struct {
     { "pic", print_pic },       { "pci", print_pci },       { "irq", print_irq },
     { "mtree", print_mtree },   { "timers", print_timers }, { "dma", print_dma },
     { "serial", print_serial }, { "keyboard", print_keyboard },
-    { "vga", print_vga },
+    { "vga", print_vga },           { "block", print_block },
 };
 
 bool board_info(struct board *board, const char *what, FILE *f)

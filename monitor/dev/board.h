@@ -7,6 +7,7 @@
 #include "monitor/base/err.h"
 #include "monitor/base/irq.h"
 #include "monitor/base/log.h"
+#include "drive.h"
 #include "screen.h"
 
 // What memory_place puts somewhere.
@@ -62,6 +63,8 @@ struct board_config {
     const char *boot_order;
     bool boot_menu;
     unsigned boot_menu_wait_ms;
+    const struct board_drive *drive; // copied, but not its strings
+    unsigned drives;
     const u8 *vga_rom;     // the VGA's option ROM, copied; vga_rom_len 0: none
     u32 vga_rom_len;
 };
@@ -104,6 +107,11 @@ bool board_press(struct board *board, const u8 *keys, unsigned count, unsigned h
 // The ACPI tables (RSDP, RSDT, FADT, FACS, DSDT, ...), for a machine without firmware: relocated to
 // base. Writes at most len bytes to out; returns the size used. The RSDP comes first.
 size_t board_acpi_tables(struct board *board, u32 base, u8 *out, size_t len);
+
+// What was stopped by an error of the host's goes on.
+void board_resume(struct board *board);
+// Puts another image into a drive by its name ("ide1-cd0", "floppy0"), or with file NULL takes it out.
+bool board_change(struct board *board, const char *drive, const char *file, struct err *err);
 
 // What the display shows. board_pixels: false when out of memory.
 void board_screen(struct board *board, struct screen_text *out);

@@ -16,7 +16,7 @@ static void run_help(struct machine *m, const char *args, FILE *f);
 static void run_info(struct machine *m, const char *args, FILE *f)
 {
     if (!*args)
-        fprintf(f, "info registers, faults, tlb, stats, pic, pci, mtree, irq, vga\n");
+        fprintf(f, "info registers, faults, tlb, stats, pic, pci, mtree, irq, vga, block\n");
     else if (!machine_info(m, args, f))
         fprintf(f, "there is no info %s; info alone lists what there is\n", args);
 }
@@ -112,6 +112,28 @@ static void run_type(struct machine *m, const char *args, FILE *f)
     }
 }
 
+static void run_change(struct machine *m, const char *args, FILE *f)
+{
+    size_t len = strcspn(args, " ");
+    const char *file = args + len + strspn(args + len, " ");
+    char drive[32];
+    struct err err;
+
+    snprintf(drive, sizeof(drive), "%.*s", (int)len, args);
+    if (!*drive || !*file)
+        fprintf(f, "change DRIVE FILE: as in change ide1-cd0 disc2.iso\n");
+    else if (!machine_change(m, drive, file, &err))
+        fprintf(f, "%s\n", err.text);
+}
+
+static void run_eject(struct machine *m, const char *args, FILE *f)
+{
+    struct err err;
+
+    if (!machine_change(m, args, NULL, &err))
+        fprintf(f, "%s\n", err.text);
+}
+
 static const struct command commands[] = {
     { "help", "", "list the commands", run_help },
     { "info", "WHAT", "look into the machine; info alone lists what there is", run_info },
@@ -119,6 +141,8 @@ static const struct command commands[] = {
     { "cont", "", "let it go on", run_cont },
     { "system_reset", "", "reset the machine", run_reset },
     { "system_powerdown", "", "press the power button", run_powerdown },
+    { "change", "DRIVE", "put an image into a drive, as in: change ide1-cd0 FILE", run_change },
+    { "eject", "DRIVE", "take the medium out of a drive", run_eject },
     { "screentext", "", "print the text screen", run_screentext },
     { "screendump", "FILE", "write the screen to a PNG file", run_screendump },
     { "sendkey", "KEYS", "press keys, as in: sendkey ctrl-alt-delete, sendkey e x i t ret", run_sendkey },

@@ -14,6 +14,7 @@
 
 #define GROUP_LIST(X)                                                                        \
     X(GUEST, "The guest")                                                                    \
+    X(DISKS, "Drives")                                                                       \
     X(MACHINE, "The machine")                                                                \
     X(RUN, "Execution")                                                                      \
     X(IO, "Input and output")                                                                \
@@ -53,7 +54,7 @@ static void print_help(void)
         for (unsigned i = 0; i < ARRAY_LEN(table); i++) {
             char left[32];
 
-            if (table[i].group != g)
+            if (table[i].group != g || !*table[i].help)
                 continue;
             snprintf(left, sizeof(left), "-%s %s", table[i].name, table[i].arg ? table[i].arg : "");
             printf("  %-19s %s\n", left, table[i].help);
@@ -264,6 +265,10 @@ static bool take(struct options *o, const char *name, const char *arg, bool *don
         return once(&m->bios, name, arg, err);
     if (strcmp(name, "boot") == 0)
         return options_boot(m, arg, err);
+    if (strcmp(name, "drive") == 0)
+        return options_drive(m, arg, err);
+    if (strncmp(name, "hd", 2) == 0 || strncmp(name, "fd", 2) == 0 || strcmp(name, "cdrom") == 0)
+        return options_image(m, name, arg, err);
     if (strcmp(name, "serial") == 0)
         return once(&o->serial, name, arg, err);
     if (strcmp(name, "debugcon") == 0)
@@ -295,6 +300,8 @@ static bool take(struct options *o, const char *name, const char *arg, bool *don
         m->no_reboot = true;
     } else if (strcmp(name, "stats") == 0) {
         o->stats = true;
+    } else if (strcmp(name, "snapshot") == 0) {
+        o->snapshot = true;
     }
     return true; // -nographic changes nothing: there is no screen
 }
@@ -361,10 +368,12 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
                 argv[optind]);
         return OPTIONS_ERROR;
     }
-    if (!o->machine.kernel && !o->machine.bios) {
+    if (!options_settle(&o->machine, o->snapshot, err))
+        return OPTIONS_ERROR;
+    if (!o->machine.kernel && !o->machine.bios && !o->machine.drives) {
         err_set(err, EXIT_USAGE,
-                "there is nothing to run: name a kernel with -kernel FILE, or firmware with "
-                "-bios FILE (--help)");
+                "there is nothing to run: name a disk with -hda or -cdrom FILE, a kernel with "
+                "-kernel FILE, or firmware with -bios FILE (--help)");
         return OPTIONS_ERROR;
     }
     if (!o->serial)

@@ -14,6 +14,15 @@
     X(GUEST, "initrd", "FILE", "initial RAM disk; for Multiboot \"FILE ARGS,FILE ARGS...\"") \
     X(GUEST, "bios", "FILE", "firmware (default, without -kernel: Debian's SeaBIOS)")        \
     X(GUEST, "boot", "LIST", "order=LETTERS (a floppy, c disk, d CD),once=...,menu=on,splash-time=MS")\
+    X(DISKS, "hda", "FILE", "disk image, likewise -hdb, -hdc, -hdd")                         \
+    X(DISKS, "hdb", "FILE", "")                                                              \
+    X(DISKS, "hdc", "FILE", "")                                                              \
+    X(DISKS, "hdd", "FILE", "")                                                              \
+    X(DISKS, "cdrom", "FILE", "CD-ROM image")                                                \
+    X(DISKS, "fda", "FILE", "floppy image, likewise -fdb")                                   \
+    X(DISKS, "fdb", "FILE", "")                                                              \
+    X(DISKS, "drive", "LIST", "file=,if=ide|floppy|virtio,media=disk|cdrom,index=,readonly=on...")\
+    X(DISKS, "snapshot", NULL, "throw away what is written to the images")                   \
     X(GUEST, "append", "TEXT", "kernel command line")                                        \
     X(MACHINE, "m", "SIZE", "memory in MiB, or with a suffix K, M or G (default 128)")       \
     X(MACHINE, "cpu", "MODEL", "CPU model (default pentium3; help lists them)")              \
@@ -37,7 +46,7 @@ struct options {
     const char *serial, *debugcon; // as given; "stdio" by default
     const char *log_file;          // -D or NULL
     u32 log_mask;                  // -d
-    bool stats;
+    bool stats, snapshot;
 };
 
 enum options_result {
@@ -49,8 +58,12 @@ enum options_result {
 // Parses argv. Strings in *options point into argv. Prints help to standard output.
 enum options_result options_parse(struct options *options, int argc, char **argv, struct err *err);
 
-// Takes -boot's argument, drives.c.
+// Take the arguments of -boot, of -hda, -cdrom, -fda and their like, and of -drive; drives.c.
 bool options_boot(struct machine_config *m, const char *text, struct err *err);
+bool options_image(struct machine_config *m, const char *option, const char *file, struct err *err);
+bool options_drive(struct machine_config *m, const char *text, struct err *err);
+// Finds places for the drives that were given none.
+bool options_settle(struct machine_config *m, bool snapshot, struct err *err);
 
 // Parts, for unit tests. A size: digits with an optional suffix, MiB without one; 0 if malformed.
 u64 options_size(const char *text);

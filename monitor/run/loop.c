@@ -165,6 +165,7 @@ void machine_pause(struct machine *m, bool pause)
         m->time_lost += io_now() - m->paused_at;
         m->v->tsc_offset -= __rdtsc() - m->paused_tsc;
         m->paused_at = 0;
+        board_resume(m->board);
         vcpu_post(m->v, EV_KICK);
     }
 }

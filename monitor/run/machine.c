@@ -201,6 +201,13 @@ void machine_quit(struct machine *m)
     kick(m);
 }
 
+// Called by the board when the user has to mend something first.
+static void host_stop(void *opaque, const char *why)
+{
+    machine_pause(opaque, true);
+    fprintf(stderr, "ring3: %s\r\n", why);
+}
+
 // ---- Building
 
 static bool create_board(struct machine *m, struct err *err)
@@ -213,6 +220,8 @@ static bool create_board(struct machine *m, struct err *err)
         .firmware = m->config.bios != NULL,
         .boot_order = m->config.boot_once ? m->config.boot_once : m->config.boot_order,
         .boot_menu = m->config.boot_menu,
+        .drive = m->config.drive,
+        .drives = m->config.drives,
         .boot_menu_wait_ms = m->config.boot_menu_wait_ms,
     };
     const struct board_host host = {
@@ -231,6 +240,8 @@ static bool create_board(struct machine *m, struct err *err)
         .memory_map = host_memory_map,
         .dma_read = host_dma_read,
         .dma_write = host_dma_write,
+        .kick = io_ready,
+        .stop = host_stop,
         .memory_create = host_memory_create,
         .memory_place = host_memory_place,
     };
@@ -440,6 +451,11 @@ void machine_print_state(struct machine *m, FILE *f)
     fprintf(f, "the last exceptions, oldest first:\n");
     print_faults(m->v, f);
     cpu_print(m->v, f);
+}
+
+bool machine_change(struct machine *m, const char *drive, const char *file, struct err *err)
+{
+    return board_change(m->board, drive, file, err);
 }
 
 void machine_screen(struct machine *m, struct screen_text *out)

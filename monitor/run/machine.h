@@ -6,6 +6,7 @@
 #include "engine.h"
 #include "monitor/base/err.h"
 #include "monitor/base/log.h"
+#include "monitor/dev/drive.h"
 #include "monitor/dev/screen.h"
 
 struct machine;
@@ -19,6 +20,8 @@ struct machine_config {
     const char *bios;             // firmware image; NULL: none with a kernel, else SeaBIOS
     const char *boot_order, *boot_once; // letters of a, c, d, n; or NULL. boot_once is for the first boot.
     bool boot_menu;
+    struct board_drive drive[BOARD_DRIVES];
+    unsigned drives;
     unsigned boot_menu_wait_ms;
     int debug_exit_base, debug_exit_size; // base -1: none
     bool no_reboot;
@@ -55,6 +58,9 @@ void machine_reset(struct machine *m);
 void machine_pause(struct machine *m, bool pause);
 // Prints the CPU's state and the last exceptions, as after a triple fault.
 void machine_print_state(struct machine *m, FILE *f);
+
+// Puts another image (NULL: none) into a drive with removable media, as board_change.
+bool machine_change(struct machine *m, const char *drive, const char *file, struct err *err);
 
 // The display, and keys pressed, as in board.h.
 void machine_screen(struct machine *m, struct screen_text *out);
