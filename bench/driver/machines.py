@@ -2,6 +2,7 @@
 """Runs lists of workloads: natively, in ring3, in QEMU. Reads the reports of programs/suite.c."""
 
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -162,6 +163,15 @@ class Guest:
 
                 samples.update(run_all(start, chosen, tick))
         return samples
+
+    def nano(self, elf):
+        """{name: cycles} of the guest in bench/nano; empty if it failed."""
+        command = [*self.command, "-kernel", elf, "-m", "32", "-cpu", "pentium3", "-nographic", "-no-reboot"]
+        try:
+            output = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60).stdout
+        except subprocess.TimeoutExpired as late:
+            output = late.stdout or b""
+        return {name.decode(): float(cycles) for name, cycles in re.findall(rb"@nano (\w+) ([0-9.]+)", output)}
 
     def boot(self, initrd, prompt, seconds):
         """The time until the shell's prompt."""

@@ -50,6 +50,22 @@ def compile_programs(folder):
     return result
 
 
+NANO_FLAGS = ["-m32", "-march=i386", "-mgeneral-regs-only", "-ffreestanding", "-fno-pic", "-fno-stack-protector",
+              "-fno-asynchronous-unwind-tables", "-fcf-protection=none", "-Os", "-Wall", "-Wextra", "-std=gnu11",
+              "-nostdlib", "-static", "-Wl,--build-id=none", "-Wl,--no-warn-rwx-segments"]
+
+
+def compile_nano(folder):
+    """The guest of bench/nano, on the kernel that the guest tests use."""
+    lib = TOP / "tests" / "guest" / "lib"
+    output = folder / "nano.elf"
+    sources = [TOP / "bench" / "nano" / "nano.c", TOP / "bench" / "nano" / "loops.S", lib / "kernel.c", lib / "entry.S"]
+    folder.mkdir(parents=True, exist_ok=True)
+    if subprocess.run(["gcc", *NANO_FLAGS, f"-I{TOP}", f"-Wl,-T,{lib / 'kernel.ld'}", "-o", output, *sources]).returncode:
+        raise Unavailable("bench/nano could not be compiled: is gcc-multilib installed?")
+    return output
+
+
 def build_ring3():
     build = pathlib.Path(os.environ.get("RING3_BUILD", TOP / "build" / "release"))
     for command in (["cmake", "-S", TOP, "-B", build, "-G", "Ninja", "--log-level=NOTICE", "-DCMAKE_BUILD_TYPE=Release"],
