@@ -184,7 +184,9 @@ static bool vcpu_shape(struct checker *c, const ZydisDecodedOperand *op)
                 disp == tlb + (i32)offsetof(struct tlb_entry, addend));
     if (op->mem.index != ZYDIS_REGISTER_NONE)
         return false;
-    if (disp == FRAME_OFF(tmp) || disp == VCPU_OFF(eflags) || disp == FRAME_OFF(executed))
+    // From tmp on, the frame has what emitted code keeps for itself and for C code.
+    if (disp == VCPU_OFF(eflags) ||
+        in_array(disp, FRAME_OFF(tmp), 4, (FRAME_OFF(seg_window) - FRAME_OFF(tmp)) / 4))
         return op->size == 32;
     if (write)
         return false;
