@@ -498,7 +498,6 @@ u64 bt_dispatch(struct engine *e)
             pause = 0;
             continue;
         }
-        v->eflags &= ~FL_RF; // holds off breakpoints, of which there are none, for one instruction
         if (e->spaces_stale)
             empty_spaces(e);
         if (!bt_refresh(e)) {
@@ -508,6 +507,7 @@ u64 bt_dispatch(struct engine *e)
                 return bt_leave(e, e->exit);
             continue;
         }
+        v->eflags &= ~FL_RF; // holds off breakpoints, of which translated code has none, for one instruction
         if (e->retry_pending && v->eip == e->retry_eip)
             retry_fault(e);
         host = known_entry(e);
