@@ -37,6 +37,7 @@ struct bt_frame {
     u32 fault_error;  // page-fault error code bits of the host (PFERR_*)
     u32 seen;         // vcpu.event as C code last saw it
     u32 tmp;          // one 32-bit temporary of an instruction's host code
+    u32 fdp;          // linear address of the last x87 operand accessed in the checked form
     u32 executed;     // with the option count: guest instructions from the block's entry to its exit
     // For accesses through a segment that is not flat: its base, and the window and TLB number to use,
     // which are such that every access goes to the slow path when the segment is not a plain

@@ -128,7 +128,10 @@ static bool translate_lea(struct trans *t, const struct insn *insn)
 static bool x87(struct trans *t, const struct insn *insn)
 {
     unsigned ext = insn->reg;
+    struct hmem m;
 
+    if (insn->op == OP1(0xdb) && insn->modrm == 0xe3)
+        return false; // FNINIT: clears pointers that the engine keeps
     if (!insn->has_mem) {
         emit8(t->e, insn->op);
         emit8(t->e, insn->modrm);
@@ -138,7 +141,13 @@ static bool x87(struct trans *t, const struct insn *insn)
     if (((insn->op == OP1(0xd9) || insn->op == OP1(0xdd)) && (ext == 4 || ext == 6)) ||
         !insn->mem_size || insn->opsize == 2)
         return false;
-    return copy_modrm(t, insn, insn->op, REG_EXT);
+    m = mem_operand(t, insn, insn->mem_size, insn->mem & MEM_WRITE ? MEMACC_WRITE : MEMACC_READ);
+    // In the checked form the host's data pointer will not lead to the guest's. Loads and stores of
+    // the control and status words leave it alone.
+    if (m.base == H_R10 && !(insn->op == OP1(0xd9) && ext >= 5) && !(insn->op == OP1(0xdd) && ext == 7))
+        emit_store(t->e, H_VCPU, FRAME_OFF(fdp), H_R8);
+    emit_rm(t->e, 0, insn->op, ext, &m);
+    return true;
 }
 
 static bool simd(struct trans *t, const struct insn *insn)
