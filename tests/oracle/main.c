@@ -109,6 +109,13 @@ static void judge_batch(struct oracle *o, u32 count, const struct settings *s)
 
             if (oracle_judge(o, o->rig[k], &copy.c[i], &copy.r[i], &guest, NULL))
                 continue;
+            if (oracle_shows_pointers(&copy.c[i])) {
+                o->batch->c[0] = copy.c[i];
+                oracle_native(o, 1);
+                copy.r[i] = o->batch->r[0];
+                if (oracle_judge(o, o->rig[k], &copy.c[i], &copy.r[i], &guest, NULL))
+                    continue;
+            }
             o->progress->failures++;
             report(o, o->rig[k], &copy.c[i], s->reduce);
             break;

@@ -42,6 +42,8 @@ bool oracle_usable(const struct oracle_case *c, const struct oracle_result *nati
 // the differences are printed to f (may be NULL).
 bool oracle_judge(struct oracle *o, struct rig *rig, const struct oracle_case *c, const struct oracle_result *native,
                   struct oracle_result *guest, FILE *f);
+// The case's outcome may depend on whether the host interrupts it.
+bool oracle_shows_pointers(const struct oracle_case *c);
 // Makes a failing case smaller while it fails on the machine.
 void oracle_reduce(struct oracle *o, struct rig *rig, struct oracle_case *c);
 

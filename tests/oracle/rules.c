@@ -65,6 +65,8 @@ bool insn_allowed(const u8 *bytes, const struct insn *insn)
         return insn->has_mem;
     case 0x8f:                       // XOP
         return insn->reg == 0;
+    case 0xd8 ... 0xdf:              // FDS is not known once a register form came after
+        return !insn->has_mem || insn->seg != S_CS;
     case 0xf1:                       // INT1: Linux asks DR6
         return false;
     case 0x9a: case 0xea: case 0xca: case 0xcb: case 0xcf: // far transfers could find 64-bit code
@@ -99,6 +101,7 @@ static bool fault_order_is_free(const struct insn *insn)
     switch (insn->op) {
     case OP1(0xa6): case OP1(0xa7): // CMPS
     case OP1(0xc8):                 // ENTER: which of its many wraps or faults, with what written before
+    case OP1(0xcf):                 // IRET: the last dword first, or the first
     case OP1(0x61):                 // POPA: AMD's keep what was popped before the fault
         return true;
     case OP1(0xd9): case OP1(0xdd): // FLDENV, FNSTENV, FRSTOR, FNSAVE
@@ -134,14 +137,16 @@ bool case_implementation_specific(const struct oracle_case *c, const struct orac
 
     if (repeat_overwrites_code(c, native))
         return true;
+    // Undefined forms: how many of their bytes are fetched before they are refused?
+    if ((native->vector == X_PF || native->vector == X_UD) && at < c->code_len &&
+        insn_decode(&insn, c->code + at, c->code_len - at, true) == INSN_OK && insn.attr & INSN_UD &&
+        (native->eip & ~PAGE_MASK) + insn.len > PAGE_SIZE - INSN_MAX)
+        return true;
     if (native->vector != X_GP && native->vector != X_SS && native->vector != X_PF &&
         native->vector != X_AC)
         return false;
     if (at >= c->code_len || insn_decode(&insn, c->code + at, c->code_len - at, true) != INSN_OK)
         return native->eip > 0xfffffff0 || native->eip < 16;
-    // Undefined forms: how many of their bytes are fetched?
-    if (native->vector == X_PF && native->error & PFERR_I && insn.attr & INSN_UD)
-        return true;
     if (native->vector == X_PF || native->vector == X_AC)
         return fault_order_is_free(&insn);
     if (fault_order_is_free(&insn))
