@@ -18,6 +18,8 @@ static const int signals[] = { SIGUSR1, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGILL
 
 // Signal handlers get no argument: the engine this thread runs.
 static __thread struct engine *running_engine;
+// Whose signal stack this thread has.
+static __thread struct engine *stack_engine;
 
 static void divert(struct engine *e, greg_t *reg, int signo, const siginfo_t *info)
 {
@@ -121,6 +123,12 @@ bool bt_signals_install(struct engine *e, struct err *err)
 
 void bt_signals_remove(struct engine *e)
 {
+    stack_t none = { .ss_flags = SS_DISABLE };
+
+    if (stack_engine == e) {
+        sigaltstack(&none, NULL);
+        stack_engine = NULL;
+    }
     for (unsigned i = 0; i < ARRAY_LEN(signals); i++)
         sigaction(signals[i], &previous[signals[i]], NULL);
     if (e->signal_stack)
@@ -129,16 +137,16 @@ void bt_signals_remove(struct engine *e)
 
 void bt_signal_thread(struct engine *e)
 {
-    stack_t stack = { .ss_flags = SS_DISABLE };
+    if (e && stack_engine != e) { // once: an idle guest comes here at every tick
+        stack_t stack = { .ss_sp = e->signal_stack, .ss_size = SIGNAL_STACK_SIZE };
 
-    if (e) {
-        stack = (stack_t){ .ss_sp = e->signal_stack, .ss_size = SIGNAL_STACK_SIZE };
+        sigaltstack(&stack, NULL);
+        stack_engine = e;
         e->thread = pthread_self();
-    } else if (running_engine) {
-        running_engine->running = false;
     }
+    if (!e && running_engine)
+        running_engine->running = false;
     running_engine = e;
-    sigaltstack(&stack, NULL);
     if (e)
         e->running = true;
 }
