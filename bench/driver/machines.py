@@ -55,10 +55,10 @@ class Report:
             self.done = True
 
 
-def follow(command, report, seconds, on_line=None):
+def follow(command, report, seconds, on_line=None, environment=None):
     """Runs `command`, feeding its output to the report. Returns (status or None on a time-out, last lines)."""
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               start_new_session=True)
+                               start_new_session=True, env=environment)
     selector = selectors.DefaultSelector()
     selector.register(process.stdout, selectors.EVENT_READ)
     buffer, tail, limit = b"", [], time.monotonic() + seconds
@@ -99,13 +99,13 @@ def last_words(tail):
     return " / ".join((telling or [t for t in tail if t and not t.startswith("@")])[-3:])
 
 
-def run_all(start, workloads, tick):
+def run_all(start, workloads, tick, environment=None):
     """Runs the workloads, starting anew behind one that ends the machine. start(left) gives a command and a limit."""
     samples, left, tail = {}, list(workloads), []
     while left:
         report = Report()
         command, seconds = start(left)
-        status, tail = follow(command, report, seconds, lambda r: r.current or tick())
+        status, tail = follow(command, report, seconds, lambda r: r.current or tick(), environment)
         samples.update(report.samples)
         missing = [w for w in left if w.key not in report.samples]
         if not missing:
@@ -122,6 +122,16 @@ def run_all(start, workloads, tick):
     return samples
 
 
+# Libraries choose functions by the CPU's features. Programs are to run the code that they would run in a guest.
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "LC_ALL": "C",
+    "OPENSSL_CONF": "/dev/null",
+    "OPENSSL_ia32cap": "0:0",
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-SSE2,-SSSE3,-SSE4_1,-SSE4_2,-AVX2,-AVX,-AVX512F,-ERMS,-FSRM",
+}
+
+
 class Native:
     name = "native"
 
@@ -133,32 +143,32 @@ class Native:
             (self.tree / "list").write_text(list_text(plan.files, left))
             return [self.tree / "bin" / "suite", self.tree], 60 + sum(w.seconds for w in left)
 
-        return run_all(start, workloads, tick)
+        return run_all(start, workloads, tick, ENVIRONMENT)
 
 
 class Guest:
-    """ring3 or QEMU: both understand the same options."""
+    """ring3 or QEMU: both understand the same options. `images`: the initramfs for each set of programs."""
 
-    def __init__(self, name, command, kernel, image, memory, list_image):
-        self.name, self.command, self.kernel, self.image = name, command, kernel, image
+    def __init__(self, name, command, kernel, images, memory, list_image):
+        self.name, self.command, self.kernel, self.images = name, command, kernel, images
         self.memory, self.list_image = memory, list_image
-        self.log = None
 
-    def arguments(self, cpu, initrd, append):
-        return [*self.command, "-kernel", self.kernel, "-initrd", initrd, "-append", append, "-m", str(self.memory),
+    def arguments(self, cpu, initrd, append, memory):
+        return [*self.command, "-kernel", self.kernel, "-initrd", initrd, "-append", append, "-m", str(memory),
                 "-cpu", cpu, "-nographic", "-no-reboot"]
 
     def run(self, plan, workloads, tick):
         samples = {}
-        for cpu in sorted({w.cpu for w in workloads}):
-            chosen = [w for w in workloads if w.cpu == cpu]
+        for cpu, needs in sorted({(w.cpu, w.needs) for w in workloads}):
+            chosen = [w for w in workloads if (w.cpu, w.needs) == (cpu, needs)]
             with tempfile.NamedTemporaryFile(prefix="bench-initrd") as initrd:
-                def start(left, cpu=cpu, initrd=initrd):
+                def start(left, cpu=cpu, needs=needs, initrd=initrd):
                     initrd.seek(0)
                     initrd.truncate()
-                    initrd.write(self.image + self.list_image(list_text(plan.files, left)))
+                    initrd.write(self.images[needs] + self.list_image(list_text(plan.files, left)))
                     initrd.flush()
-                    return (self.arguments(cpu, initrd.name, "console=ttyS0 quiet loglevel=1 panic=-1"),
+                    return (self.arguments(cpu, initrd.name, "console=ttyS0 quiet loglevel=1 panic=-1",
+                                           max(self.memory, 768) if needs else self.memory),
                             180 + sum(w.seconds for w in left))
 
                 samples.update(run_all(start, chosen, tick))
@@ -175,8 +185,8 @@ class Guest:
 
     def boot(self, initrd, prompt, seconds):
         """The time until the shell's prompt."""
-        process = subprocess.Popen(self.arguments("pentium3", initrd, "console=ttyS0"), stdin=subprocess.PIPE,
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(self.arguments("pentium3", initrd, "console=ttyS0", self.memory),
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
         begin, output = time.monotonic(), b""
         try:
             with selectors.DefaultSelector() as selector:

@@ -144,12 +144,14 @@ def list_image(text):
     return archive.finish()
 
 
-def make_tree(folder, programs, busybox):
-    """The folder that workloads run in, natively."""
+def make_tree(folder, programs, busybox, real=None):
+    """The folder that workloads run in, natively. `real`: Debian's programs."""
     binaries = folder / "bin"
     binaries.mkdir(parents=True)
     for name, path in programs.items():
         shutil.copy2(path, binaries / name)
     shutil.copy2(busybox, binaries / "busybox")
     (binaries / "busybox").chmod(0o755)
+    if real:
+        shutil.copytree(real, folder / "real", symlinks=True)
     return folder

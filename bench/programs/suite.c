@@ -165,6 +165,8 @@ static void become_init(void)
     setenv("PATH", "/bench/bin:/bin", 1);
     setenv("HOME", "/bench", 1);
     setenv("LC_ALL", "C", 1);
+    setenv("OPENSSL_CONF", "/dev/null", 1);
+    setenv("OPENSSL_ia32cap", "0:0", 1);
 }
 
 int main(int argc, char **argv)
