@@ -35,7 +35,8 @@ static void set_if(struct trans *t, const struct insn *insn, bool on)
 {
     struct emit *e = t->e;
     struct hmem event = { H_VCPU, -1, 0, VCPU_OFF(event) }, eflags = { H_VCPU, -1, 0, EFLAGS };
-    bool save = !t->flags_dead[t->cur + 1];
+    // STI left to the emulator is where interrupts are taken: their frames show the flags, dead or not.
+    bool save = on || !t->flags_dead[t->cur + 1];
 
     (void)insn;
     if (save)

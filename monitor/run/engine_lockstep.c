@@ -131,6 +131,14 @@ static bool check(struct lockstep *ls)
     return !ls->differs;
 }
 
+// The x87 opcode, instruction and data pointers: hosts that keep them for unmasked exceptions only (most) give bt fewer of
+// them than the interpreter has. The shadow takes bt's, so that what FXSAVE stores later is the same.
+static void share_pointers(struct lockstep *ls)
+{
+    cpu_fpu_acquire(ls->shadow);
+    memcpy(ls->shadow->fx + 6, ls->v->fx + 6, 24 - 6);
+}
+
 static bool ran(struct bt_watch *w, u32 n)
 {
     struct lockstep *ls = (struct lockstep *)w;
@@ -139,6 +147,7 @@ static bool ran(struct bt_watch *w, u32 n)
         return false;
     ls->stat.exits++;
     ls->stat.instructions += n;
+    cpu_fpu_acquire(ls->v); // the interpreter needs the host's unit
     if (n > 1)
         interp_run(ls->shadow, n - 1);
     shadow_step(ls);
@@ -147,6 +156,7 @@ static bool ran(struct bt_watch *w, u32 n)
         lockstep_differs(ls, "the translator accessed a device (%s %#x) or the clock, and the interpreter did not",
                          ls->queue[ls->head].space == BUS_PORT ? "port" : "address", ls->queue[ls->head].addr);
     replay_clear(ls);
+    share_pointers(ls);
     return check(ls);
 }
 
