@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // String instructions, for DF = 0 and flat segments.
 //
-// Windows lie at multiples of 4 GiB, so a guest address and its place in the window have the same low 32 bits: the REP forms run on
-// the host with RSI and RDI moved into the window, and at any fault or event between iterations their low halves, with
-// ECX, are the guest's state.
+// Windows lie at multiples of 4 GiB, so a guest address and its place in the window have the same low 32
+// bits: the REP forms run on the host with RSI and RDI moved into the window, and at any fault or event
+// between iterations their low halves, with ECX, are the guest's state.
 #include "trans.h"
 
 enum { S_SRC = 1, S_DST = 2 };
