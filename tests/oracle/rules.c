@@ -19,6 +19,8 @@ static bool map_0f_allowed(const u8 *bytes, const struct insn *insn)
     case 0xa2:            // CPUID
     case 0x78: case 0x79: // SSE4A
         return false;
+    case 0x20: case 0x22: // LOCK makes CR0 CR8 on AMD's processors
+        return !(insn->prefix & PFX_LOCK);
     case 0x1a: case 0x1b: case 0x1e: // MPX, CET
         return true;
     case 0x2b:            // MOVNTSS, MOVNTSD of SSE4A
@@ -41,6 +43,8 @@ static bool map_0f38_allowed(const struct insn *insn)
 {
     u8 op = insn->op;
 
+    if (op >= 0x80 && op <= 0x82) // INVPCID
+        return false;
     return op < 0xc8 || (op >= 0xd8 && op <= 0xdf) || op == 0xf0 || op == 0xf1 || op == 0xf6;
 }
 
