@@ -2,6 +2,8 @@
 // Plain files (and block devices) as images.
 #include "block.h"
 
+#include "floppy_format.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -122,7 +124,7 @@ static bool check_format(struct block *b, struct err *err)
                           is);
 }
 
-// The sizes of floppy disks are the drive's business: here shorter ones are filled up to a sector.
+// An image of a floppy disk may end early: to the guest it has all of its format's size.
 static bool find_size(struct block *b, struct err *err)
 {
     off_t end = lseek(b->fd, 0, SEEK_END);
@@ -133,6 +135,12 @@ static bool find_size(struct block *b, struct err *err)
         return err_set(err, EXIT_INPUT, "%s is empty", b->name);
     b->file_size = (u64)end;
     b->size = (b->file_size + BLOCK_SECTOR - 1) & ~(u64)(BLOCK_SECTOR - 1);
+    if (b->config.floppy) {
+        if (!floppy_format(b->file_size))
+            return err_set(err, EXIT_INPUT, "%s is no floppy image: %llu bytes are more than a 2.88 MB disk "
+                           "has; is it for -hda?", b->name, (unsigned long long)b->file_size);
+        b->size = floppy_bytes(floppy_format(b->file_size));
+    }
     if (b->size != b->file_size && !b->config.floppy && !b->config.cdrom)
         return err_set(err, EXIT_INPUT, "%s is no disk image: its size, %llu bytes, is not a multiple of 512 "
                        "(truncate -s %%512 would make it one)", b->name,

@@ -8,6 +8,7 @@
 #include "firmware.h"
 #include "i440fx.h"
 #include "i8042.h"
+#include "i82077.h"
 #include "i8237.h"
 #include "i8254.h"
 #include "i8259.h"
@@ -56,6 +57,7 @@ struct board {
     struct board_drive drive[BOARD_DRIVES];
     struct block *block[BOARD_DRIVES]; // by drive; NULL: no medium
     struct ide ide;
+    struct i82077 fdc;
 };
 
 // What a slot depends on.
@@ -111,7 +113,9 @@ static const struct slot slots[] = {
     { "vga",         0x3c0, 16, &vga_ops,            CHIP(vga),    ALWAYS, NO_IRQ },
     { "vga color",   0x3d0, 16, &vga_color_ops,      CHIP(vga),    ALWAYS, NO_IRQ },
     { "com3",        0x3e8,  8, &ns16550_ops,        CHIP(com[2]), COM3,   IRQ(4, com[2].irq) },
+    { "floppy",      0x3f0,  6, &i82077_ops,         CHIP(fdc),    ALWAYS, IRQ(6, fdc.irq) },
     { "ide 0 control",0x3f6, 1, &ide_control_ops,    CHIP(ide.channel[0]), ALWAYS, NO_IRQ },
+    { "floppy change",0x3f7, 1, &i82077_dir_ops,     CHIP(fdc),    ALWAYS, NO_IRQ },
     { "com1",        0x3f8,  8, &ns16550_ops,        CHIP(com[0]), COM1,   IRQ(4, com[0].irq) },
     { "elcr master", 0x4d0,  1, &i8259_elcr_ops,     CHIP(pic[0]), ALWAYS, NO_IRQ },
     { "firmware log",0x402,  1, &debug_firmware_ops, CHIP(debug),  FIRMWARE, NO_IRQ },
@@ -223,12 +227,15 @@ static bool init_drives(struct board *board)
     struct block *ide[4] = { NULL };
     bool cdrom[4] = { false };
 
+    i82077_init(&board->fdc, &board->timers, &board->dma[0]);
     for (unsigned i = 0; i < board->config.drives; i++) {
         const struct board_drive *drive = &board->config.drive[i];
 
         if (drive->bus == DRIVE_IDE) {
             ide[drive->index] = board->block[i];
             cdrom[drive->index] = drive->image.cdrom;
+        } else if (drive->bus == DRIVE_FLOPPY) {
+            i82077_drive(&board->fdc, drive->index, board->block[i]);
         }
     }
     if (!ide_init(&board->ide, &board->host, ide, cdrom))
@@ -253,6 +260,9 @@ static int find_drive(const struct board *board, const char *name)
         if (drive->bus == DRIVE_IDE && drive->image.cdrom
             && strcmp(name, board->ide.channel[drive->index / 2].drive[drive->index % 2].name) == 0)
             return (int)i;
+        if (drive->bus == DRIVE_FLOPPY && strncmp(name, "floppy", 6) == 0
+            && name[6] == '0' + (char)drive->index && !name[7])
+            return (int)i;
     }
     return -1;
 }
@@ -273,7 +283,10 @@ bool board_change(struct board *board, const char *name, const char *file, struc
         return false;
     old = board->block[i];
     board->block[i] = block;
-    ide_change(&board->ide, board->config.drive[i].index, block);
+    if (board->config.drive[i].bus == DRIVE_FLOPPY)
+        i82077_change(&board->fdc, board->config.drive[i].index, block);
+    else
+        ide_change(&board->ide, board->config.drive[i].index, block);
     block_close(old);
     return true;
 }
@@ -337,6 +350,9 @@ static bool plug(struct board *board, struct err *err)
 // ---- Firmware
 
 #define CMOS_FLOPPY_CHECK 0x38 // bit 0: boot floppies without a signature; third device in bits 7-4
+#define CMOS_FLOPPIES 0x10     // types of the drives
+#define CMOS_EQUIPMENT 0x14
+#define CMOS_CHECKSUM 0x2e     // of 10h to 2Dh, high byte first
 #define CMOS_TRANSLATION 0x39  // two bits an IDE drive; 1: LBA
 #define CMOS_BOOT_ORDER 0x3d   // first and second device
 
@@ -361,7 +377,8 @@ void board_boot_order(struct board *board, const char *order)
 // Disks of more than 1024 cylinders are to appear translated.
 static void describe_disks(struct board *board)
 {
-    u8 translation = 0;
+    u8 translation = 0, floppies = i82077_types(&board->fdc);
+    u16 sum = 0;
 
     for (unsigned n = 0; n < 4; n++) {
         const struct ide_drive *d = &board->ide.channel[n / 2].drive[n % 2];
@@ -370,6 +387,14 @@ static void describe_disks(struct board *board)
             translation |= 1 << (2 * n);
     }
     board->rtc.ram[CMOS_TRANSLATION] = translation;
+    board->rtc.ram[CMOS_FLOPPIES] = floppies;
+    // The equipment byte: whether there are floppy drives, and how many.
+    if (floppies)
+        board->rtc.ram[CMOS_EQUIPMENT] |= 0x01 | (floppies & 0x0f ? 0x40 : 0);
+    for (unsigned at = 0x10; at < CMOS_CHECKSUM; at++)
+        sum += board->rtc.ram[at];
+    board->rtc.ram[CMOS_CHECKSUM] = sum >> 8;
+    board->rtc.ram[CMOS_CHECKSUM + 1] = sum;
 }
 
 static bool describe(struct board *board, struct err *err)
@@ -383,7 +408,6 @@ static bool describe(struct board *board, struct err *err)
     bool ok;
 
     board_boot_order(board, board->config.boot_order ? board->config.boot_order : "cad");
-    describe_disks(board);
     config.acpi_len = board_acpi_tables(board, 0, NULL, 0);
     config.acpi = acpi = calloc(1, config.acpi_len);
     ok = acpi && board_acpi_tables(board, 0, acpi, config.acpi_len) == config.acpi_len
@@ -419,6 +443,7 @@ struct board *board_create(const struct board_config *config, const struct board
         board_destroy(board);
         return NULL;
     }
+    describe_disks(board);
     if (!plug(board, err) || (config->firmware && !describe(board, err))) {
         board_destroy(board);
         return NULL;
@@ -493,6 +518,7 @@ void board_reset(struct board *board)
     vga_reset(&board->vga);
     typist_reset(&board->typist);
     ide_reset(&board->ide);
+    i82077_reset(&board->fdc);
     if (!board->config.firmware)
         hand_over(board);
 }
@@ -652,6 +678,7 @@ static void print_keyboard(struct board *board, FILE *f)
 static void print_block(struct board *board, FILE *f)
 {
     ide_print(&board->ide, f);
+    i82077_print(&board->fdc, f);
 }
 
 static void print_vga(struct board *board, FILE *f)
