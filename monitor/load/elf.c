@@ -3,6 +3,7 @@
 #include "image.h"
 
 #include <libelf.h>
+#include <string.h>
 
 // The headers are checked here before libelf sees them: it trusts what it is given more than we do.
 static bool elf_check(const struct image *image, struct err *err)
@@ -40,34 +41,47 @@ static bool elf_check(const struct image *image, struct err *err)
     return true;
 }
 
-// e_entry is a virtual address where the segments' virtual and physical addresses differ.
-static u32 elf_entry(const Elf32_Phdr *ph, size_t count, u32 entry)
+// The i-th program header. libelf gives the image's own bytes, which may lie at any address.
+static Elf32_Phdr phdr_at(const Elf32_Phdr *table, size_t i)
 {
-    for (size_t i = 0; i < count; i++)
-        if (ph[i].p_type == PT_LOAD && entry - ph[i].p_vaddr < ph[i].p_memsz)
-            return entry - ph[i].p_vaddr + ph[i].p_paddr;
+    Elf32_Phdr ph;
+
+    memcpy(&ph, (const char *)table + i * sizeof(ph), sizeof(ph));
+    return ph;
+}
+
+// e_entry is a virtual address where the segments' virtual and physical addresses differ.
+static u32 elf_entry(const Elf32_Phdr *table, size_t count, u32 entry)
+{
+    for (size_t i = 0; i < count; i++) {
+        Elf32_Phdr ph = phdr_at(table, i);
+
+        if (ph.p_type == PT_LOAD && entry - ph.p_vaddr < ph.p_memsz)
+            return entry - ph.p_vaddr + ph.p_paddr;
+    }
     return entry;
 }
 
 static bool elf_plan(struct plan *plan, const struct image *image, Elf *elf, struct err *err)
 {
     const Elf32_Ehdr *eh = elf32_getehdr(elf);
-    const Elf32_Phdr *ph = eh && eh->e_phnum ? elf32_getphdr(elf) : NULL;
-    size_t count = ph ? eh->e_phnum : 0;
+    const Elf32_Phdr *table = eh && eh->e_phnum ? elf32_getphdr(elf) : NULL;
+    size_t count = table ? eh->e_phnum : 0;
 
     for (size_t i = 0; i < count; i++) {
-        struct piece piece = { ph[i].p_offset, ph[i].p_filesz, ph[i].p_paddr, ph[i].p_memsz };
+        Elf32_Phdr ph = phdr_at(table, i);
+        struct piece piece = { ph.p_offset, ph.p_filesz, ph.p_paddr, ph.p_memsz };
 
-        if (ph[i].p_type == PT_INTERP)
+        if (ph.p_type == PT_INTERP)
             return err_set(err, EXIT_INPUT, "the kernel %s is a dynamically linked program, not a "
                            "kernel: link it with -static", image->name);
-        if (ph[i].p_type == PT_LOAD && piece.memsz && !plan_add(plan, image, &piece, err))
+        if (ph.p_type == PT_LOAD && piece.memsz && !plan_add(plan, image, &piece, err))
             return false;
     }
     if (plan->count == 0)
         return err_set(err, EXIT_INPUT, "the kernel %s has nothing to load: it has no ELF PT_LOAD "
                        "segment", image->name);
-    plan->entry = elf_entry(ph, count, eh->e_entry);
+    plan->entry = elf_entry(table, count, eh->e_entry);
     return true;
 }
 
