@@ -7,9 +7,9 @@
 //
 // The shadow is a second struct vcpu with RAM of its own and no devices. What comes from outside (values read from ports,
 // devices and the time stamp counter, interrupt vectors, what devices wrote to memory) is queued by bt's side; the shadow
-// takes it from there, and its own accesses must be the same, in the same order. bt runs without chaining, so that C code sees
-// each exit of a block, and takes events only there. At each exit the shadow runs as many instructions as bt did, and registers are
-// compared; memory is compared now and then.
+// takes it from there, and its own accesses must be the same, in the same order. bt runs without
+// chaining, so that C code sees each exit of a block, and takes events only there. At each exit the
+// shadow runs as many instructions as bt did, and registers are compared; memory is compared now and then.
 //
 // Invariants
 //  1. Outside bt_watch.ran the queue holds what the shadow has not yet taken; behind it, the queue is empty.
