@@ -22,11 +22,13 @@
 #include "piix4pm.h"
 #include "typist.h"
 #include "vga.h"
+#include "virtio_blk.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_SERIAL 4
+#define VIRTIO_SLOT 8 // of the first virtio disk
 
 struct board {
     struct board_host host;
@@ -58,6 +60,7 @@ struct board {
     struct block *block[BOARD_DRIVES]; // by drive; NULL: no medium
     struct ide ide;
     struct i82077 fdc;
+    struct virtio_blk *virtio_blk[BOARD_DRIVES]; // by drive
 };
 
 // What a slot depends on.
@@ -222,6 +225,24 @@ static bool open_images(struct board *board, struct err *err)
     return true;
 }
 
+// Virtio disks take the slots behind the VGA, in the order of their index.
+static bool init_virtio(struct board *board)
+{
+    for (unsigned index = 0; index < BOARD_DRIVES; index++)
+        for (unsigned i = 0; i < board->config.drives; i++) {
+            struct virtio_blk *vb;
+
+            if (board->config.drive[i].bus != DRIVE_VIRTIO || board->config.drive[i].index != index)
+                continue;
+            vb = board->virtio_blk[i] = calloc(1, sizeof(*vb));
+            if (!vb)
+                return false;
+            virtio_blk_init(vb, index, (VIRTIO_SLOT + index) << 3, board->block[i], &board->host);
+            pci_add(&board->pci, &vb->virtio.func);
+        }
+    return true;
+}
+
 static bool init_drives(struct board *board)
 {
     struct block *ide[4] = { NULL };
@@ -241,7 +262,7 @@ static bool init_drives(struct board *board)
     if (!ide_init(&board->ide, &board->host, ide, cdrom))
         return false;
     pci_add(&board->pci, &board->ide.func);
-    return true;
+    return init_virtio(board);
 }
 
 void board_resume(struct board *board)
@@ -466,8 +487,12 @@ void board_destroy(struct board *board)
         if (board->pci.func[n])
             pci_remove(board->pci.func[n]);
     ide_destroy(&board->ide);
-    for (unsigned i = 0; i < board->config.drives; i++)
+    for (unsigned i = 0; i < board->config.drives; i++) {
+        if (board->virtio_blk[i])
+            virtio_blk_destroy(board->virtio_blk[i]);
+        free(board->virtio_blk[i]);
         block_close(board->block[i]);
+    }
     fw_cfg_destroy(&board->fw);
     bus_remove(board->bus, BUS_MMIO, VGA_WINDOW, &board->vga);
     vga_destroy(&board->vga);
@@ -519,6 +544,9 @@ void board_reset(struct board *board)
     typist_reset(&board->typist);
     ide_reset(&board->ide);
     i82077_reset(&board->fdc);
+    for (unsigned i = 0; i < board->config.drives; i++)
+        if (board->virtio_blk[i])
+            virtio_reset(&board->virtio_blk[i]->virtio);
     if (!board->config.firmware)
         hand_over(board);
 }
@@ -679,6 +707,9 @@ static void print_block(struct board *board, FILE *f)
 {
     ide_print(&board->ide, f);
     i82077_print(&board->fdc, f);
+    for (unsigned i = 0; i < board->config.drives; i++)
+        if (board->virtio_blk[i])
+            block_print(board->block[i], board->virtio_blk[i]->name, f);
 }
 
 static void print_vga(struct board *board, FILE *f)
