@@ -17,9 +17,10 @@ struct area {
     u16 flags;
 };
 
-// The page at 0 needs a privileged host (vm.mmap_min_addr).
+// The page at 0 needs a privileged host (vm.mmap_min_addr). The alias is the code's pages once more.
 #define AREA_LIST(X)                                                                         \
     X(AREA_CODE, 0x08000000, 0, 2, AREA_WRITE | AREA_EXEC)                                   \
+    X(AREA_ALIAS, 0x0c000000, 0, 2, AREA_WRITE)                                              \
     X(AREA_DATA, 0x10000000, 2, 2, AREA_WRITE)                                               \
     X(AREA_READONLY, 0x10002000, 4, 1, 0)                                                    \
     X(AREA_LONE, 0x10004000, 5, 1, AREA_WRITE)                                               \

@@ -104,13 +104,17 @@ static u16 pick_opcode(struct generator *g, enum kind kind)
         break;
     case KIND_BYTES:
         return chance(g, 60) ? OP1(below(g, 256)) : OP0F(below(g, 256));
+    case KIND_LOOP:
+        if (chance(g, 15))
+            return OP1(string[below(g, 10)]);
+        break;
     case KIND_FLOW: {
         static const u16 flow[] = { 0x70, 0x72, 0x74, 0x7c, 0xe0, 0xe1, 0xe2, 0xe3, 0xe8, 0xe9, 0xeb, 0xc3, 0xc2, 0xff,
                                     0x55, 0x5d, 0xc9, 0x9c, 0x9d, 0xcd, 0xcc, 0xce, 0x62, OP0F(0x84), OP0F(0x8c), OP0F(0x82), 0xc8, 0x60, 0x61,
                                     0x07, 0x1f, 0x06, 0x16, 0x17, 0x8e, 0x8c };
 
         if (chance(g, 55))
-            return flow[below(g, ARRAY_LEN(flow))] ^ (below(g, 2) ? 0 : 0);
+            return flow[below(g, ARRAY_LEN(flow))];
         break;
     }
     default:
@@ -265,6 +269,8 @@ static void aim_branches(struct generator *g, struct oracle_case *c)
 
         if (insn_decode(&insn, c->code + start[i], c->len[i], true) != INSN_OK)
             continue;
+        if (g->fixed & BIT(i))
+            continue;
         if (insn.flow != FLOW_JCC && insn.flow != FLOW_JMP && insn.flow != FLOW_CALL)
             continue;
         target = chance(g, 85) ? i + 1 + below(g, c->count - i) : below(g, c->count + 1);
@@ -293,6 +299,87 @@ static void add_indirect(struct generator *g, struct oracle_case *c)
     append(c, second, len);
     while (skip--)
         append(c, "\x90", 1);
+}
+
+// A counter in memory, and the branch back: the body lies in between.
+static void open_loop(struct generator *g, struct oracle_case *c, u32 *counter)
+{
+    u8 bytes[7] = { 0x83, 0x25, 0, 0, 0, 0, chance(g, 80) ? 7 : 63 }; // and dword [counter], 7
+
+    *counter = 0x10000080 + 4 * below(g, 16);
+    memcpy(bytes + 2, counter, 4);
+    append(c, bytes, sizeof(bytes));
+}
+
+static void close_loop(struct generator *g, struct oracle_case *c, u32 counter, u32 start)
+{
+    u8 bytes[7] = { 0x83, 0x2d, 0, 0, 0, 0, 1 }; // sub dword [counter], 1; jns start
+    u32 back;
+
+    memcpy(bytes + 2, &counter, 4);
+    append(c, bytes, sizeof(bytes));
+    back = start - (c->code_len + 2);
+    g->fixed |= BIT(c->count);
+    if (back >= -128u) {
+        append(c, (u8[]){ 0x79, back }, 2);
+    } else {
+        u8 far[6] = { 0x0f, 0x89 };
+
+        back -= 4;
+        memcpy(far + 2, &back, 4);
+        append(c, far, 6);
+    }
+}
+
+// A store whose operand patch_code aims at the case's own code, or an instruction that is good to be changed.
+static void add_patch(struct generator *g, struct oracle_case *c, bool looping)
+{
+    static const u8 stores[][3] = { // opcode bytes, ModRM, length of the immediate in the high nibble of the count
+        { 0xc6, 0x05, 1 }, { 0xc7, 0x05, 4 }, { 0x88, 0x05, 0 }, { 0x89, 0x05, 0 }, { 0xc6, 0x05, 1 },
+        // Not in loops: CPUID and the like might come to stand there.
+        { 0x80, 0x35, 1 }, { 0xfe, 0x05, 0 }, { 0x87, 0x05, 0 }, { 0x86, 0x05, 0 }, { 0x80, 0x05, 1 }, { 0xd0, 0x05, 0 },
+    };
+    u8 bytes[16] = { 0 };
+    u64 r = rnd(g);
+
+    if (chance(g, 55)) {
+        const u8 *store = stores[below(g, looping ? 5 : ARRAY_LEN(stores))];
+
+        bytes[0] = store[0];
+        bytes[1] = store[1];
+        if (bytes[0] == 0x88 || bytes[0] == 0x89 || bytes[0] == 0x86 || bytes[0] == 0x87)
+            bytes[1] |= (r & 7) << 3;
+        bytes[6] = chance(g, 60) ? 0x40 + (r >> 8) % 16 : r >> 8;
+        memcpy(bytes + 7, (u8 *)&r + 2, 3);
+        g->patches |= BIT(c->count);
+        append(c, bytes, 6 + store[2]);
+    } else if (chance(g, 50)) {
+        append(c, (u8[]){ 0x40 + r % 16 }, 1);
+    } else {
+        bytes[0] = 0xb8 + r % 8;
+        memcpy(bytes + 1, (u8 *)&r + 2, 4);
+        append(c, bytes, 5);
+    }
+}
+
+static void patch_code(struct generator *g, struct oracle_case *c)
+{
+    u32 at = 0, start[CASE_INSNS + 1] = { 0 };
+
+    for (unsigned i = 0; i < c->count; i++)
+        start[i + 1] = start[i] + c->len[i];
+    for (unsigned i = 0; i < c->count; at += c->len[i++]) {
+        unsigned k = below(g, c->count);
+        u32 target = c->eip + (chance(g, 60) ? start[k + 1] - 1 : start[k]);
+
+        if (!(g->patches & BIT(i)))
+            continue;
+        if (chance(g, 20))
+            target -= below(g, 4);
+        if (c->eip < 0x10000000 && chance(g, 30))
+            target += 0x04000000; // through the alias
+        memcpy(c->code + at + 2, &target, 4);
+    }
 }
 
 static void fill_state(struct generator *g, struct oracle_case *c)
@@ -431,11 +518,13 @@ static enum kind pick_kind(struct generator *g)
 void generate(struct generator *g, u64 seed, struct oracle_case *c)
 {
     enum kind kind;
-    u32 undefined = 0;
+    u32 undefined = 0, counter = 0, loop = 0;
     unsigned want;
+    bool looping;
 
     memset(c, 0, sizeof(*c));
     g->random = seed;
+    g->fixed = g->patches = 0;
     c->id = seed;
     c->mem_seed = g->mem_seed;
     kind = pick_kind(g);
@@ -444,11 +533,20 @@ void generate(struct generator *g, u64 seed, struct oracle_case *c)
         tame_strings(g, c);
     c->fpu = kind == KIND_X87 || kind == KIND_SIMD || chance(g, 5);
     fill_fpu(g, c);
+    looping = kind == KIND_LOOP || (kind == KIND_SMC && chance(g, 60));
+    if (looping) {
+        open_loop(g, c, &counter);
+        loop = c->code_len;
+    }
     for (want = 1 + below(g, chance(g, 30) ? 14 : 6); want && room(c); want--) {
         struct insn insn;
         u8 bytes[40];
 
-        if (kind == KIND_FLOW && chance(g, 15)) {
+        if (kind == KIND_SMC && chance(g, 70)) {
+            add_patch(g, c, looping);
+            continue;
+        }
+        if ((kind == KIND_FLOW || kind == KIND_LOOP) && chance(g, 15)) {
             add_indirect(g, c);
             continue;
         }
@@ -463,5 +561,8 @@ void generate(struct generator *g, u64 seed, struct oracle_case *c)
         undefined = (undefined & ~insn.flags_written) | insn_undefined_flags(&insn);
         append(c, bytes, insn.len);
     }
+    if (looping)
+        close_loop(g, c, counter, loop);
+    patch_code(g, c);
     aim_branches(g, c);
 }

@@ -9,7 +9,7 @@
 // Kinds of cases; --kind takes the names.
 #define KIND_LIST(X)                                                                         \
     X(INTEGER, "integer") X(STRING, "string") X(FLOW, "flow") X(X87, "x87") X(SIMD, "simd")  \
-    X(BYTES, "bytes")
+    X(BYTES, "bytes") X(LOOP, "loop") X(SMC, "smc")
 
 enum kind {
 #define X(id, name) KIND_##id,
@@ -20,6 +20,8 @@ enum kind {
 
 struct generator {
     u64 random;
+    u32 fixed;     // bit per instruction of the case: its branch has its target already
+    u32 patches;   // bit per instruction: a store that is to hit the case's code
     u64 mem_seed;  // of the cases to come
     u32 kinds;     // bit per enum kind
     bool has_zero;

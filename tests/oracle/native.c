@@ -110,7 +110,7 @@ static void catch_signals(void)
     struct sigaction action = { .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
     static u8 stack_memory[64 << 10];
     stack_t stack = { .ss_sp = stack_memory, .ss_size = sizeof(stack_memory) };
-    struct itimerval timer = { { 0, 10000 }, { 0, 10000 } };
+    struct itimerval timer = { { 0, 3000 }, { 0, 3000 } };
 
     if (sigaltstack(&stack, NULL) < 0)
         die("sigaltstack");

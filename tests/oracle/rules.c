@@ -2,6 +2,8 @@
 // What the oracle must not run, and what of an outcome it must not compare.
 #include "generate.h"
 
+#include <string.h>
+
 // Depends on the host's kernel, on time, on this CPU's model, or leaves the 32-bit world.
 static bool map_0f_allowed(const u8 *bytes, const struct insn *insn)
 {
@@ -121,7 +123,7 @@ static bool fault_order_is_free(const struct insn *insn)
 static bool repeat_overwrites_code(const struct oracle_case *c, const struct oracle_result *native)
 {
     u32 at = 0, n = native->diffs < MAX_DIFFS ? native->diffs : MAX_DIFFS, code = memory_offset(c->eip);
-    bool repeat = false, overwritten = false;
+    bool repeat = false, overwritten = native->diffs > MAX_DIFFS; // who knows
     struct insn insn;
 
     for (unsigned i = 0; i < c->count; at += c->len[i++])
@@ -133,23 +135,60 @@ static bool repeat_overwrites_code(const struct oracle_case *c, const struct ora
     return repeat && overwritten;
 }
 
+#define CODE_ROOM (CASE_CODE + INSN_MAX)
+
+// The case's code and what follows it, as the run left it. True if it has changed.
+static bool final_code(const struct oracle_case *c, const struct oracle_result *native, u8 *bytes)
+{
+    u32 n = native->diffs < MAX_DIFFS ? native->diffs : MAX_DIFFS, code = memory_offset(c->eip);
+    bool changed = false;
+
+    memset(bytes, CODE_FILL, CODE_ROOM);
+    memcpy(bytes, c->code, c->code_len);
+    for (u32 i = 0; i < n; i++)
+        if (native->diff[i].at - code < CODE_ROOM) {
+            bytes[native->diff[i].at - code] = native->diff[i].now;
+            changed = true;
+        }
+    return changed;
+}
+
+// The case has made an instruction of itself that the oracle must not run.
+static bool becomes_forbidden(const struct oracle_case *c, const u8 *bytes)
+{
+    u32 start = 0;
+
+    for (unsigned i = 0; i < c->count; start += c->len[i++]) {
+        struct insn insn;
+
+        for (u32 at = start; at < CASE_CODE; at += insn.len) {
+            if (insn_decode(&insn, bytes + at, CODE_ROOM - at, true) != INSN_OK || bytes[at] == CODE_FILL)
+                break;
+            if (!insn_allowed(bytes + at, &insn))
+                return true;
+        }
+    }
+    return false;
+}
+
 bool case_implementation_specific(const struct oracle_case *c, const struct oracle_result *native)
 {
     const u32 *gpr = native->gpr;
     u32 at = native->eip - c->eip, ea;
     struct insn insn;
+    u8 bytes[CODE_ROOM];
 
-    if (repeat_overwrites_code(c, native))
+    if (repeat_overwrites_code(c, native) || (final_code(c, native, bytes) && becomes_forbidden(c, bytes)))
         return true;
     // Undefined forms: how many of their bytes are fetched before they are refused?
-    if ((native->vector == X_PF || native->vector == X_UD) && at < c->code_len &&
-        insn_decode(&insn, c->code + at, c->code_len - at, true) == INSN_OK && insn.attr & INSN_UD &&
+    if ((native->vector == X_PF || native->vector == X_UD) && at < CASE_CODE &&
+        insn_decode(&insn, bytes + at, CODE_ROOM - at, true) == INSN_OK && insn.attr & INSN_UD &&
         (native->eip & ~PAGE_MASK) + insn.len > PAGE_SIZE - INSN_MAX)
         return true;
     if (native->vector != X_GP && native->vector != X_SS && native->vector != X_PF &&
         native->vector != X_AC)
         return false;
-    if (at >= c->code_len || insn_decode(&insn, c->code + at, c->code_len - at, true) != INSN_OK)
+    if (at >= CASE_CODE || insn_decode(&insn, bytes + at, CODE_ROOM - at, true) != INSN_OK)
         return native->eip > 0xfffffff0 || native->eip < 16;
     if (native->vector == X_PF || native->vector == X_AC)
         return fault_order_is_free(&insn);
