@@ -13,6 +13,8 @@
 //   drift MS FROM TO COMMAND   sends COMMAND (which prints "clock SECONDS.FRACTION") twice, FROM seconds and TO
 //                         seconds after now, and fails if the guest's clock went more than MS milliseconds
 //                         wrong against the host's between the two
+//   screen SECONDS TEXT   until TEXT is on the guest's text screen (ring3's screentext, through Ctrl-a c)
+//   monitor COMMAND       gives a command to ring3's prompt, as: sendkey ret, type ls -l
 //   exit STATUS SECONDS   the program ends by itself, with this status, within this time
 //
 // A script that ends without `exit` kills the program. Exit status 0: every line came true.
@@ -295,6 +297,37 @@ static void start(struct talk *t, bool terminal, char **argv)
     fcntl(t->out, F_SETFL, O_NONBLOCK);
 }
 
+static void monitor(struct talk *t, const char *command)
+{
+    put(t, "\x01" "c", 2);
+    put(t, command, strlen(command));
+    put(t, "\r\x01" "c", 3);
+}
+
+// Asks for the screen again and again; t->matched is then behind the whole of what came so far.
+static void await_screen(struct talk *t, double seconds, const char *text)
+{
+    double end = now() + seconds;
+
+    for (;;) {
+        double next = now() + 0.5;
+
+        t->matched = t->len;
+        monitor(t, "screentext");
+        while (now() < next) {
+            pump(t, next - now());
+            if (t->text && strstr(t->text + t->matched, text)) {
+                t->matched = t->len;
+                return;
+            }
+            if (t->out < 0)
+                fail(t, "the program ended before \"%s\" was on the screen", text);
+        }
+        if (now() > end)
+            fail(t, "no \"%s\" on the screen within %.0f s", text, seconds);
+    }
+}
+
 static void run(struct talk *t, char *line)
 {
     char *rest;
@@ -308,6 +341,11 @@ static void run(struct talk *t, char *line)
     if (sscanf(line, "wait %lf %n", &a, &n) == 1 && n) {
         line[n + (int)unescape(line + n)] = 0;
         await(t, a, line + n);
+    } else if (sscanf(line, "screen %lf %n", &a, &n) == 1 && n) {
+        line[n + (int)unescape(line + n)] = 0;
+        await_screen(t, a, line + n);
+    } else if (!strncmp(line, "monitor ", 8)) {
+        monitor(t, rest);
     } else if (!strncmp(line, "send ", 5) || !strcmp(line, "send")) {
         put(t, rest, unescape(rest));
         put(t, "\r", 1);
