@@ -186,7 +186,8 @@ class Guest:
     def boot(self, initrd, prompt, seconds):
         """The time until the shell's prompt."""
         process = subprocess.Popen(self.arguments("pentium3", initrd, "console=ttyS0", self.memory),
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   start_new_session=True)
         begin, output = time.monotonic(), b""
         try:
             with selectors.DefaultSelector() as selector:

@@ -17,6 +17,7 @@ static enum done store_dtable(struct vcpu *v, const struct insn *insn, const str
     gla_t limit = mem_linear(v, insn->seg, ea, 2, ACC_WRITE);
     gla_t base = mem_linear(v, insn->seg, ea + 2, 4, ACC_WRITE);
 
+    mmu_probe(v, limit, 2, ACC_WRITE, mem_user(v)); // both before either is written
     mmu_probe(v, base, 4, ACC_WRITE, mem_user(v));
     mem_write16(v, limit, t->limit);
     mem_write32(v, base, t->base); // all of it, whatever the operand size
