@@ -89,20 +89,14 @@ enum done op_jcxz(struct vcpu *v, const struct insn *insn)
 enum done op_bound(struct vcpu *v, const struct insn *insn)
 {
     unsigned size = insn->opsize;
-    // Two operands to the alignment check.
-    gla_t gla = mem_operand(v, insn, size, ACC_READ);
-    gla_t upper = mem_linear(v, insn->seg, mem_ea(v, insn) + size, size, ACC_READ);
-    i32 lo, hi, index;
+    u32 ea = mem_ea(v, insn);
+    i32 lo, hi, index = v->gpr[insn->reg];
 
-    if (size == 4) {
-        lo = mem_read32(v, gla);
-        hi = mem_read32(v, upper);
-        index = v->gpr[insn->reg];
-    } else {
-        lo = (i16)mem_read16(v, gla);
-        hi = (i16)mem_read16(v, upper);
-        index = (i16)v->gpr[insn->reg];
-    }
+    // Two accesses, each with an alignment of its own.
+    lo = mem_read(v, mem_linear(v, insn->seg, ea, size, ACC_READ), size);
+    hi = mem_read(v, mem_linear(v, insn->seg, ea + size, size, ACC_READ), size);
+    if (size == 2)
+        lo = (i16)lo, hi = (i16)hi, index = (i16)index;
     if (index < lo || index > hi)
         vcpu_raise(v, X_BR, 0);
     return DONE_NEXT;

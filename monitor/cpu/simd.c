@@ -129,10 +129,11 @@ static void execute(struct vcpu *v, const struct insn *insn, const struct simd_f
     if (!available(v, insn, form->reg == KIND_X || form->rm == KIND_X, mmx))
         return;
     if (insn->has_mem) {
+        // Misalignment goes before the segment's limit, which could be #SS.
+        if (form->flags & FORM_ALIGNED && ((v->seg[insn->seg].base + op_ea(v, insn)) & 15))
+            vcpu_raise(v, X_GP, 0);
         gla = op_mem(v, insn, form->size, to_memory ? ACC_WRITE : ACC_READ);
         if (form->size == 16 && (gla & 15)) {
-            if (form->flags & FORM_ALIGNED)
-                vcpu_raise(v, X_GP, 0);
             if (user(v) && v->cr0 & v->eflags & FL_AC) // as most processors do
                 vcpu_raise(v, X_AC, 0);
         }

@@ -9,6 +9,8 @@
 #define CONTROL_SRST 0x04
 #define CONTROL_HOB 0x80
 
+// What an empty channel reads as: DD7 is pulled down, so that nobody waits for BSY to end.
+#define FLOATING 0x7f
 #define SELECT_FIXED 0xa0 // bits that read as one
 
 // ---- Interrupt
@@ -195,7 +197,7 @@ static u8 status(struct ide_channel *ch)
     struct ide_drive *d = ide_selected(ch);
 
     if (empty(ch))
-        return 0xff;
+        return FLOATING;
     return d->kind == IDE_NONE ? 0 : d->status;
 }
 
@@ -237,7 +239,7 @@ static u64 ide_read(void *dev, u32 addr, unsigned size)
         return ide_read(dev, addr, size / 2)
                | (addr + size / 2 < 8 ? ide_read(dev, addr + size / 2, size / 2) : 0) << (4 * size);
     if (empty(ch))
-        return 0xff;
+        return FLOATING;
     if (d->kind == IDE_NONE) // drive 0 answers for drive 1
         d = &ch->drive[0];
     switch (addr) {

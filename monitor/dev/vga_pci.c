@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The Bochs VBE extensions, and the PCI function: a linear frame buffer, the registers once more as
-// memory, and the option ROM. After QEMU's "standard VGA" specification (docs/specs/standard-vga).
+// The Bochs VBE extensions, and the PCI function: a linear frame buffer and the option ROM. After QEMU's
+// "standard VGA" specification (docs/specs/standard-vga), but without the registers in memory (BAR 2): the VGA
+// BIOS looks there for an EDID through a flat real mode that not every firmware gives it.
 #include "vga.h"
 
 #include <string.h>
@@ -15,9 +16,7 @@
 #define MAX_BPP 32
 
 #define BAR_LINEAR 0
-#define BAR_REGISTERS 2
 #define PCI_ROM 0x30
-#define REGISTERS_LEN 0x1000
 
 // ---- VBE
 
@@ -151,38 +150,6 @@ static void vbe_write(void *dev, u32 addr, u64 value, unsigned size)
 
 const struct bus_ops vga_vbe_ops = { vbe_read, vbe_write, 2 };
 
-// ---- The register BAR: 400h holds ports 3C0h to 3DFh, 500h the VBE registers
-
-static u64 registers_read(void *dev, u32 addr, unsigned size)
-{
-    struct vga *vga = dev;
-
-    if (addr >= 0x400 && addr < 0x410)
-        return size == 1 ? vga_ops.read(dev, addr - 0x400, 1)
-                         : vga_ops.read(dev, addr - 0x400, 1) | vga_ops.read(dev, addr - 0x3ff, 1) << 8;
-    if (addr >= 0x410 && addr < 0x420)
-        return size == 1 ? vga_color_ops.read(dev, addr - 0x410, 1)
-                         : vga_color_ops.read(dev, addr - 0x410, 1)
-                               | vga_color_ops.read(dev, addr - 0x40f, 1) << 8;
-    if (addr >= 0x500 && addr < 0x500 + 2 * VBE_REGS)
-        return vbe_get(vga, (addr - 0x500) / 2) >> (8 * (addr & 1)) & (size == 1 ? 0xff : 0xffff);
-    return ~0ull >> (64 - 8 * size);
-}
-
-static void registers_write(void *dev, u32 addr, u64 value, unsigned size)
-{
-    for (unsigned i = 0; i < size && addr >= 0x400 && addr < 0x420; i++) {
-        if (addr + i < 0x410)
-            vga_ops.write(dev, addr + i - 0x400, value >> (8 * i) & 0xff, 1);
-        else
-            vga_color_ops.write(dev, addr + i - 0x410, value >> (8 * i) & 0xff, 1);
-    }
-    if (addr >= 0x500 && addr < 0x500 + 2 * VBE_REGS && size == 2 && !(addr & 1))
-        vbe_set(dev, (addr - 0x500) / 2, value);
-}
-
-static const struct bus_ops registers_ops = { registers_read, registers_write, 2 };
-
 // ---- Base addresses that the host maps
 
 static void place(const struct vga *vga, u32 *at, u32 base, u32 len, u32 handle, enum memory_kind kind)
@@ -213,7 +180,7 @@ void vga_pci_init(struct vga *vga)
 {
     struct pci_func *f = &vga->func;
 
-    pci_func_init(f, "VGA", VGA_SLOT << 3, 0x1234, 0x1111, 0x030000, 0x02);
+    pci_func_init(f, "VGA", VGA_SLOT << 3, 0x1234, 0x1111, 0x030000, 0x00);
     pci_put16(f->power_on, PCI_SUBSYSTEM_VENDOR, 0x1af4);
     pci_put16(f->power_on, PCI_SUBSYSTEM, 0x1100);
     f->written = written;
@@ -221,7 +188,6 @@ void vga_pci_init(struct vga *vga)
     f->writable[PCI_COMMAND] |= PCI_COMMAND_IO | PCI_COMMAND_MEMORY;
     pci_put32(f->power_on, PCI_BAR0 + 4 * BAR_LINEAR, 0x08); // prefetchable
     pci_put32(f->writable, PCI_BAR0 + 4 * BAR_LINEAR, ~(VGA_MEMORY - 1));
-    pci_func_bar(f, BAR_REGISTERS, BUS_MMIO, REGISTERS_LEN, &registers_ops, vga);
     if (vga->rom)
         pci_put32(f->writable, PCI_ROM, ~(vga->rom_len - 1) | 1);
 }

@@ -111,6 +111,7 @@ struct batch {
     u32 count;
     u32 done;         // cases finished: where the server died, if it did
     u32 has_zero;     // the page at 0 could be mapped
+    u32 has_ldt;      // the host lets us have segments.h
     struct oracle_case c[BATCH];
     struct oracle_result r[BATCH];
 };

@@ -2,6 +2,8 @@
 // Cases and results as text.
 #include "casefile.h"
 
+#include "segments.h"
+
 #include "decoder/insn.h"
 #include "monitor/cpu/fpu.h"
 
@@ -35,7 +37,7 @@ void case_print(FILE *f, const struct oracle_case *c)
         fprintf(f, "insn ");
         print_hex(f, c->code + at, c->len[i]);
         fprintf(f, "\n#");
-        insn_print(f, c->code + at, c->len[i], c->eip + at, 32);
+        insn_print(f, c->code + at, c->len[i], c->eip + at, case_code32(c) ? 32 : 16);
     }
 }
 

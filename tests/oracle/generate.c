@@ -111,7 +111,7 @@ static u16 pick_opcode(struct generator *g, enum kind kind)
     case KIND_FLOW: {
         static const u16 flow[] = { 0x70, 0x72, 0x74, 0x7c, 0xe0, 0xe1, 0xe2, 0xe3, 0xe8, 0xe9, 0xeb, 0xc3, 0xc2, 0xff,
                                     0x55, 0x5d, 0xc9, 0x9c, 0x9d, 0xcd, 0xcc, 0xce, 0x62,
-                                     OP0F(0x84), OP0F(0x8c), OP0F(0x82), 0xc8, 0x60, 0x61,
+                                    OP0F(0x84), OP0F(0x8c), OP0F(0x82), 0xc8, 0x60, 0x61,
                                     0x07, 0x1f, 0x06, 0x16, 0x17, 0x8e, 0x8c };
 
         if (chance(g, 55))
@@ -132,6 +132,8 @@ static unsigned put_prefixes(struct generator *g, enum kind kind, u16 op, u8 *p)
     unsigned n = 0;
     bool string = (op >= 0xa4 && op <= 0xa7) || (op >= 0xaa && op <= 0xaf);
 
+    if (kind == KIND_SEGMENT && chance(g, 40))
+        p[n++] = segs[below(g, 6)];
     if (string ? chance(g, 55) : kind == KIND_SIMD ? chance(g, 40) : chance(g, 3))
         p[n++] = 0xf2 + below(g, 2);
     if (chance(g, kind == KIND_SIMD ? 40 : 14))
@@ -154,6 +156,18 @@ static unsigned put_prefixes(struct generator *g, enum kind kind, u16 op, u8 *p)
     return n;
 }
 
+// The offset in a segment of an address; at times one at the segment's limit instead.
+static u32 to_offset(struct generator *g, u16 sel, u32 address)
+{
+    const struct ldt_entry *e = ldt_find(sel);
+
+    if (!e)
+        return address;
+    if (chance(g, 30))
+        return (e->flags & LDT_PAGES ? e->limit << 12 | 0xfff : e->limit) + below(g, 20) - 12;
+    return address - e->base;
+}
+
 // Points the memory operand at something, going by the registers' first values.
 static void aim(struct generator *g, const struct oracle_case *c, const struct insn *insn, u8 *bytes)
 {
@@ -164,6 +178,7 @@ static void aim(struct generator *g, const struct oracle_case *c, const struct i
     at = insn->len - insn->disp_len - insn->imm_len;
     if (insn->op >= OP1(0xa0) && insn->op <= OP1(0xa3))
         at = insn->len - insn->disp_len;
+    disp = to_offset(g, c->seg[insn->seg], disp);
     if (insn->base >= 0)
         disp -= c->gpr[insn->base];
     if (insn->index >= 0)
@@ -216,7 +231,7 @@ static bool try_insn(struct generator *g, enum kind kind, const struct oracle_ca
         memcpy(bytes + i, &r, sizeof(bytes) - i < 8 ? sizeof(bytes) - i : 8);
     }
     encode_operands(g, bytes + n);
-    if (insn_decode(insn, bytes, sizeof(bytes), true) != INSN_OK)
+    if (insn_decode(insn, bytes, sizeof(bytes), case_code32(c)) != INSN_OK)
         return kind == KIND_BYTES && chance(g, 5) && (memcpy(p, bytes, 15), insn->len = 15, insn->op = 0x90, true);
     if (!(insn->attr & INSN_MODRM) && insn->imm_len == 4 && chance(g, 50)) {
         imm = pick_value(g);
@@ -224,7 +239,7 @@ static bool try_insn(struct generator *g, enum kind kind, const struct oracle_ca
     }
     if (chance(g, 92))
         aim(g, c, insn, bytes);
-    if (insn_decode(insn, bytes, sizeof(bytes), true) != INSN_OK || !insn_allowed(bytes, insn))
+    if (insn_decode(insn, bytes, sizeof(bytes), case_code32(c)) != INSN_OK || !insn_allowed(bytes, insn))
         return false;
     if (insn->attr & INSN_UD && !chance(g, 6))
         return false;
@@ -268,7 +283,7 @@ static void aim_branches(struct generator *g, struct oracle_case *c)
         unsigned target;
         u32 imm;
 
-        if (insn_decode(&insn, c->code + start[i], c->len[i], true) != INSN_OK)
+        if (insn_decode(&insn, c->code + start[i], c->len[i], case_code32(c)) != INSN_OK)
             continue;
         if (g->fixed & BIT(i))
             continue;
@@ -381,6 +396,77 @@ static void patch_code(struct generator *g, struct oracle_case *c)
             target += 0x04000000; // through the alias
         memcpy(c->code + at + 2, &target, 4);
     }
+}
+
+static u16 pick_selector(struct generator *g)
+{
+    static const u16 global[] = { SEL_DATA, SEL_DATA, SEL_CODE, 0, 3, 0x10, 0x18, 0x1b, 0x7000,
+        LDT_SEL(LDT_COUNT), LDT_SEL(0) & ~3 };
+
+    return chance(g, 75) ? LDT_SEL(below(g, LDT_COUNT)) : global[below(g, ARRAY_LEN(global))];
+}
+
+// Loads of segment registers: MOV r16, imm16 with PUSH and POP or MOV, and the instructions that look at descriptors.
+static void add_selector(struct generator *g, struct oracle_case *c)
+{
+    u16 sel = chance(g, 92) ? pick_selector(g) : rnd(g);
+    bool big = case_code32(c);
+    unsigned reg = below(g, 8), seg = below(g, 6);
+    u8 load[5] = { 0x66, 0xb8 | reg };
+
+    if (chance(g, 40)) { // PUSH imm, POP seg
+        static const u8 pops[3] = { 0x07, 0x17, 0x1f };
+        u8 push[5] = { 0x68, sel, sel >> 8 };
+
+        append(c, push, big ? 5 : 3);
+        if (chance(g, 60))
+            append(c, pops + below(g, 3), 1);
+        else
+            append(c, (u8[]){ 0x0f, chance(g, 50) ? 0xa1 : 0xa9 }, 2);
+        return;
+    }
+    memcpy(load + 2, &sel, 2);
+    append(c, load + !big, 4 - !big);
+    if (chance(g, 65)) {
+        append(c, (u8[]){ 0x8e, 0xc0 | (seg == S_CS ? S_ES : seg) << 3 | reg }, 2);
+    } else if (sel & 4) {
+        u8 look[3] = { 0x0f, 0x02 + below(g, 2), 0xc0 | below(g, 8) << 3 | reg }; // LAR, LSL
+
+        if (chance(g, 40))
+            look[1] = 0, look[2] = (chance(g, 50) ? 0xe0 : 0xe8) | reg; // VERR, VERW
+        append(c, look, 3);
+    }
+}
+
+static void fill_segments(struct generator *g, struct oracle_case *c)
+{
+    static const u8 codes[] = { LDT_ENTRY_CODE, LDT_ENTRY_CODE_BASED, LDT_ENTRY_CODE_BASED, LDT_ENTRY_CODE16, LDT_ENTRY_CODE16,
+                                LDT_ENTRY_CODE_CLOSED, LDT_ENTRY_CODE_SHORT };
+    static const u8 data[] = { LDT_ENTRY_FLAT, LDT_ENTRY_BASED, LDT_ENTRY_BYTES, LDT_ENTRY_PAGE,
+        LDT_ENTRY_UNALIGNED, LDT_ENTRY_DOWN,
+                               LDT_ENTRY_DOWN16, LDT_ENTRY_DOWN_PAGES, LDT_ENTRY_CLOSED, LDT_ENTRY_WRAPPING, LDT_ENTRY_STACK16,
+                               LDT_ENTRY_CODE, LDT_ENTRY_CODE_BASED };
+
+    for (int i = 0; i < S_COUNT; i++)
+        if (i != S_CS && i != S_SS && chance(g, 60))
+            c->seg[i] = chance(g, 94) ? LDT_SEL(data[below(g, ARRAY_LEN(data))]) : 0;
+    if (chance(g, 15)) {
+        static const u8 stacks[] = { LDT_ENTRY_FLAT, LDT_ENTRY_BASED, LDT_ENTRY_BYTES, LDT_ENTRY_DOWN, LDT_ENTRY_PAGE };
+
+        c->seg[S_SS] = LDT_SEL(stacks[below(g, ARRAY_LEN(stacks))]);
+        c->gpr[R_ESP] = to_offset(g, c->seg[S_SS], c->gpr[R_ESP]);
+    }
+    if (chance(g, 35)) {
+        c->seg[S_CS] = LDT_SEL(codes[below(g, ARRAY_LEN(codes))]);
+        if (segment_base(c->seg[S_CS]))
+            c->eip &= 0x1fff;
+        if (c->seg[S_CS] == LDT_SEL(LDT_ENTRY_CODE_SHORT))
+            c->eip = chance(g, 60) ? 0x600 - below(g, 40) : below(g, 0x580);
+    }
+    if (chance(g, 50))
+        c->gpr[R_ESI] = to_offset(g, c->seg[S_DS], pick_address(g));
+    if (chance(g, 50))
+        c->gpr[R_EDI] = to_offset(g, c->seg[S_ES], pick_address(g));
 }
 
 static void fill_state(struct generator *g, struct oracle_case *c)
@@ -532,6 +618,8 @@ void generate(struct generator *g, u64 seed, struct oracle_case *c)
     fill_state(g, c);
     if (kind == KIND_STRING)
         tame_strings(g, c);
+    if (kind == KIND_SEGMENT)
+        fill_segments(g, c);
     c->fpu = kind == KIND_X87 || kind == KIND_SIMD || chance(g, 5);
     fill_fpu(g, c);
     looping = kind == KIND_LOOP || (kind == KIND_SMC && chance(g, 60));
@@ -545,6 +633,10 @@ void generate(struct generator *g, u64 seed, struct oracle_case *c)
 
         if (kind == KIND_SMC && chance(g, 70)) {
             add_patch(g, c, looping);
+            continue;
+        }
+        if (kind == KIND_SEGMENT && chance(g, 25)) {
+            add_selector(g, c);
             continue;
         }
         if ((kind == KIND_FLOW || kind == KIND_LOOP) && chance(g, 15)) {

@@ -3,13 +3,13 @@
 #ifndef RING3_TESTS_ORACLE_GENERATE_H
 #define RING3_TESTS_ORACLE_GENERATE_H
 
-#include "case.h"
+#include "segments.h"
 #include "decoder/insn.h"
 
 // Kinds of cases; --kind takes the names.
 #define KIND_LIST(X)                                                                         \
     X(INTEGER, "integer") X(STRING, "string") X(FLOW, "flow") X(X87, "x87") X(SIMD, "simd")  \
-    X(BYTES, "bytes") X(LOOP, "loop") X(SMC, "smc")
+    X(BYTES, "bytes") X(LOOP, "loop") X(SMC, "smc") X(SEGMENT, "segment")
 
 enum kind {
 #define X(id, name) KIND_##id,

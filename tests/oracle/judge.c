@@ -19,7 +19,7 @@ bool oracle_shows_pointers(const struct oracle_case *c)
     for (unsigned i = 0; i < c->count; at += c->len[i++]) {
         struct insn insn;
 
-        if (insn_decode(&insn, c->code + at, c->len[i], true) == INSN_OK && insn.has_mem && insn.reg == 6 &&
+        if (insn_decode(&insn, c->code + at, c->len[i], case_code32(c)) == INSN_OK && insn.has_mem && insn.reg == 6 &&
             (insn.op == OP1(0xd9) || insn.op == OP1(0xdd)))
             return true;
     }
@@ -63,7 +63,7 @@ static bool allowed(const struct oracle_case *c)
     for (unsigned i = 0; i < c->count; at += c->len[i++]) {
         struct insn insn;
 
-        if (insn_decode(&insn, c->code + at, c->len[i], true) == INSN_OK && !insn_allowed(c->code + at, &insn))
+        if (insn_decode(&insn, c->code + at, c->len[i], case_code32(c)) == INSN_OK && !insn_allowed(c->code + at, &insn))
             return false;
     }
     return true;

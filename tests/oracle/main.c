@@ -130,8 +130,13 @@ static void run_random(struct oracle *o, const struct settings *s)
     u64 seeds = s->seed, left = s->cases;
 
     for (int i = 0; i < KIND_COUNT; i++)
-        if (listed(s->kinds, kind_name[i]))
+        if (listed(s->kinds, kind_name[i]) && (i != KIND_SEGMENT || o->batch->has_ldt))
             g.kinds |= BIT(i);
+    if (!g.kinds) {
+        fprintf(stderr, "oracle: no such kind of case, or the host has no modify_ldt\n");
+        o->progress->failures++;
+        return;
+    }
     while (left && o->progress->failures < s->max_failures && (!s->seconds || time(NULL) < end)) {
         u32 count = left < BATCH ? left : BATCH;
 

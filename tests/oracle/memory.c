@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The memory image of a case.
-#include "case.h"
+#include "segments.h"
 
 #include <string.h>
 
@@ -53,7 +53,7 @@ void memory_prepare(const struct oracle_case *c, const u8 *template, u8 *image)
 {
     memcpy(image, template, IMAGE_SIZE);
     for (u32 i = 0; i < c->code_len; i++) {
-        int at = memory_offset(c->eip + i);
+        int at = memory_offset(case_code_at(c) + i);
 
         if (at >= 0)
             image[at] = c->code[i];

@@ -6,8 +6,9 @@
 //   oracle-native MEMFD     MEMFD holds a struct batch; a byte on stdin runs it, a byte on stdout answers
 //
 // System calls made by the case are refused by a filter (SIGSYS).
-#include "case.h"
+#include "segments.h"
 
+#include <asm/ldt.h>
 #include <asm/prctl.h>
 #include <errno.h>
 #include <linux/audit.h>
@@ -152,6 +153,22 @@ static u8 *map_image(struct batch *b)
     return image;
 }
 
+static bool load_ldt(void)
+{
+    for (int i = 0; i < LDT_COUNT; i++) {
+        struct user_desc d = {
+            .entry_number = i, .base_addr = ldt[i].base, .limit = ldt[i].limit,
+            .seg_32bit = !!(ldt[i].flags & LDT_BIG), .contents = ldt[i].flags & LDT_CONTENTS,
+            .read_exec_only = !!(ldt[i].flags & LDT_CLOSED), .limit_in_pages = !!(ldt[i].flags & LDT_PAGES),
+            .seg_not_present = !!(ldt[i].flags & LDT_ABSENT),
+        };
+
+        if (syscall(SYS_modify_ldt, 0x11, &d, sizeof(d)) != 0)
+            return false;
+    }
+    return true;
+}
+
 static void unblock(int signo)
 {
     sigset_t set;
@@ -189,6 +206,7 @@ int main(int argc, char **argv)
     if (b == MAP_FAILED)
         die("cannot map the batch");
     image = map_image(b);
+    b->has_ldt = load_ldt();
     if (syscall(SYS_arch_prctl, ARCH_GET_FS, &native_fsbase) < 0)
         die("arch_prctl");
     catch_signals();

@@ -5,6 +5,7 @@
 //              20000 GDT, IDT, TSS | 21000 HLTs, one a vector | 22000 ring-0 stack
 //              40000 the case's image
 #include "rig.h"
+#include "segments.h"
 
 #include "monitor/cpu/fpu.h"
 
@@ -22,6 +23,7 @@
 // Within the system pages.
 #define GDT 0x000u
 #define TSS 0x100u
+#define LDT 0x200u
 #define IDT 0x800u
 #define HANDLERS 0x1000u
 #define STACK_TOP 0x3000u
@@ -87,6 +89,14 @@ static u64 descriptor(u32 base, u32 limit, u16 attr)
            (u64)(limit >> 16 & 0xf) << 48 | (u64)(attr >> 12) << 52 | (u64)(base >> 24) << 56;
 }
 
+// As Linux makes it of modify_ldt's argument: DPL 3, accessed.
+static u16 ldt_attr(const struct ldt_entry *e)
+{
+    return SEG_S | SEG_A | 3 << SEG_DPL_SHIFT | (e->flags & LDT_CONTENTS) << 2 |
+           (e->flags & LDT_CLOSED ? 0 : SEG_W) | (e->flags & LDT_ABSENT ? 0 : SEG_P) |
+           (e->flags & LDT_BIG ? SEG_DB : 0) | (e->flags & LDT_PAGES ? SEG_G : 0);
+}
+
 // The guest's GDT is Linux's as far as programs can tell: the kernel's segments cannot be loaded, and the 64-bit
 // code segment is a flat one to whoever loads it as data.
 static void make_tables(struct rig *rig)
@@ -101,6 +111,9 @@ static void make_tables(struct rig *rig)
     put64(rig, SYSTEM + GDT + 0x20, descriptor(0, 0xfffff, 0xc0fb));
     put64(rig, SYSTEM + GDT + 0x28, descriptor(0, 0xfffff, 0xc0f3));
     put64(rig, SYSTEM + GDT + 0x30, descriptor(0, 0xfffff, 0xa0fb));
+    put64(rig, SYSTEM + GDT + 0x50, descriptor(RIG_SYSTEM + LDT, LDT_COUNT * 8 - 1, SEG_P | SYS_LDT));
+    for (u32 n = 0; n < LDT_COUNT; n++)
+        put64(rig, SYSTEM + LDT + 8 * n, descriptor(ldt[n].base, ldt[n].limit, ldt_attr(&ldt[n])));
     put64(rig, SYSTEM + GDT + 0x78, descriptor(0, 0, 0x40f5));
     put64(rig, SYSTEM + GDT + 0x40, descriptor(RIG_SYSTEM + TSS, 0x67, SEG_P | SYS_TSS32_BUSY));
     memcpy(sys + TSS + 4, &esp0, 4);
@@ -131,7 +144,7 @@ static void make_cpu(struct rig *rig)
     v->gdtr = (struct dtable){ RIG_SYSTEM + GDT, 0x7f };
     v->idtr = (struct dtable){ RIG_SYSTEM + IDT, 0x7ff };
     v->tr = (struct seg){ 0x40, SEG_P | SYS_TSS32_BUSY, RIG_SYSTEM + TSS, 0x67 };
-    v->ldtr = (struct seg){ 0 };
+    v->ldtr = (struct seg){ 0x50, SEG_P | SYS_LDT, RIG_SYSTEM + LDT, LDT_COUNT * 8 - 1 };
     v->eflags = FL_FIXED1;
     mmu_mode_changed(v);
 }
@@ -212,10 +225,21 @@ static void load_memory(struct rig *rig, const u8 *before)
     }
 }
 
+static struct seg segment(u16 sel, bool code)
+{
+    static const u16 flat = SEG_P | SEG_S | SEG_W | SEG_A | 3 << SEG_DPL_SHIFT | SEG_G | SEG_DB;
+    const struct ldt_entry *e = ldt_find(sel);
+
+    if (!(sel & ~3))
+        return (struct seg){ sel, 0, 0, 0 };
+    if (!e)
+        return (struct seg){ sel, flat | (code ? SEG_CODE : 0), 0, ~0u };
+    return (struct seg){ sel, ldt_attr(e), e->base, e->flags & LDT_PAGES ? e->limit << 12 | 0xfff : e->limit };
+}
+
 static void load_cpu(struct rig *rig, const struct oracle_case *c)
 {
     struct vcpu *v = rig->v;
-    static const u16 data = SEG_P | SEG_S | SEG_W | SEG_A | 3 << SEG_DPL_SHIFT | SEG_G | SEG_DB;
 
     cpu_fpu_acquire(v);
     memcpy(v->gpr, c->gpr, sizeof(v->gpr));
@@ -225,8 +249,7 @@ static void load_cpu(struct rig *rig, const struct oracle_case *c)
     v->shadow = 0;
     v->halted = v->nmi_blocked = false;
     for (int i = 0; i < S_COUNT; i++)
-        v->seg[i] = (struct seg){ c->seg[i], c->seg[i] ? data : 0, 0, ~0u };
-    v->seg[S_CS].attr |= SEG_CODE;
+        v->seg[i] = segment(c->seg[i], i == S_CS);
     cpu_set_cpl(v, 3);
     memcpy(v->fx, c->fx, sizeof(v->fx));
     fpu_normalise(v->fx);

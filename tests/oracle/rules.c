@@ -104,9 +104,12 @@ static bool crosses(u32 offset, u32 size)
 // Several accesses, and more than one of them could have faulted.
 static bool fault_order_is_free(const struct insn *insn)
 {
+    if (insn->attr & INSN_X87 && insn->mem_size == 10) // eight bytes and two
+        return true;
     switch (insn->op) {
     case OP1(0xa6): case OP1(0xa7): // CMPS
     case OP1(0xc8):                 // ENTER: which of its many wraps or faults, with what written before
+    case OP1(0xe8): case OP1(0xff): // CALL: the push, or the target's limit
     case OP1(0xcf):                 // IRET: the last dword first, or the first
     case OP1(0x61):                 // POPA: AMD's keep what was popped before the fault
         return true;
@@ -122,12 +125,12 @@ static bool fault_order_is_free(const struct insn *insn)
 // depends on when an interrupt comes.
 static bool repeat_overwrites_code(const struct oracle_case *c, const struct oracle_result *native)
 {
-    u32 at = 0, n = native->diffs < MAX_DIFFS ? native->diffs : MAX_DIFFS, code = memory_offset(c->eip);
+    u32 at = 0, n = native->diffs < MAX_DIFFS ? native->diffs : MAX_DIFFS, code = memory_offset(case_code_at(c));
     bool repeat = false, overwritten = native->diffs > MAX_DIFFS; // who knows
     struct insn insn;
 
     for (unsigned i = 0; i < c->count; at += c->len[i++])
-        if (insn_decode(&insn, c->code + at, c->len[i], true) == INSN_OK && insn.attr & INSN_STRING &&
+        if (insn_decode(&insn, c->code + at, c->len[i], case_code32(c)) == INSN_OK && insn.attr & INSN_STRING &&
             insn.prefix & (PFX_REP | PFX_REPNE))
             repeat = true;
     for (u32 i = 0; i < n; i++)
@@ -140,7 +143,7 @@ static bool repeat_overwrites_code(const struct oracle_case *c, const struct ora
 // The case's code and what follows it, as the run left it. True if it has changed.
 static bool final_code(const struct oracle_case *c, const struct oracle_result *native, u8 *bytes)
 {
-    u32 n = native->diffs < MAX_DIFFS ? native->diffs : MAX_DIFFS, code = memory_offset(c->eip);
+    u32 n = native->diffs < MAX_DIFFS ? native->diffs : MAX_DIFFS, code = memory_offset(case_code_at(c));
     bool changed = false;
 
     memset(bytes, CODE_FILL, CODE_ROOM);
@@ -162,7 +165,7 @@ static bool becomes_forbidden(const struct oracle_case *c, const u8 *bytes)
         struct insn insn;
 
         for (u32 at = start; at < CASE_CODE; at += insn.len) {
-            if (insn_decode(&insn, bytes + at, CODE_ROOM - at, true) != INSN_OK || bytes[at] == CODE_FILL)
+            if (insn_decode(&insn, bytes + at, CODE_ROOM - at, case_code32(c)) != INSN_OK || bytes[at] == CODE_FILL)
                 break;
             if (!insn_allowed(bytes + at, &insn))
                 return true;
@@ -182,13 +185,15 @@ bool case_implementation_specific(const struct oracle_case *c, const struct orac
         return true;
     // Undefined forms: how many of their bytes are fetched before they are refused?
     if ((native->vector == X_PF || native->vector == X_UD) && at < CASE_CODE &&
-        insn_decode(&insn, bytes + at, CODE_ROOM - at, true) == INSN_OK && insn.attr & INSN_UD &&
+        insn_decode(&insn, bytes + at, CODE_ROOM - at, case_code32(c)) == INSN_OK && insn.attr & INSN_UD &&
         (native->eip & ~PAGE_MASK) + insn.len > PAGE_SIZE - INSN_MAX)
         return true;
+    if (at < CASE_CODE && bytes[at] == CODE_FILL) // the ordinary end
+        return false;
     if (native->vector != X_GP && native->vector != X_SS && native->vector != X_PF &&
         native->vector != X_AC)
         return false;
-    if (at >= CASE_CODE || insn_decode(&insn, bytes + at, CODE_ROOM - at, true) != INSN_OK)
+    if (at >= CASE_CODE || insn_decode(&insn, bytes + at, CODE_ROOM - at, case_code32(c)) != INSN_OK)
         return native->eip > 0xfffffff0 || native->eip < 16;
     if (native->vector == X_PF || native->vector == X_AC)
         return fault_order_is_free(&insn);
