@@ -36,9 +36,11 @@ enum {
     READ_TRACK = 0x02, SPECIFY = 0x03, SENSE_DRIVE = 0x04, WRITE = 0x05, READ = 0x06,
     RECALIBRATE = 0x07, SENSE_INTERRUPT = 0x08, WRITE_DELETED = 0x09, READ_ID = 0x0a,
     READ_DELETED = 0x0c, FORMAT = 0x0d, DUMP = 0x0e, SEEK = 0x0f, VERSION = 0x10,
-    PERPENDICULAR = 0x12, CONFIGURE = 0x13, LOCK = 0x14, VERIFY = 0x16, PART_ID = 0x18,
-    DRIVE_SPECIFICATION = 0x8e & 0x1f, OPTION = 0x33 & 0x1f,
+    PERPENDICULAR = 0x12, CONFIGURE = 0x13, LOCK = 0x14, VERIFY = 0x16,
 };
+
+#define RELATIVE 0x80 // of SEEK
+#define INWARDS 0x40
 
 static u8 command_of(const struct i82077 *fdc)
 {
@@ -431,17 +433,9 @@ static void one_byte(struct i82077 *fdc, u8 byte)
     result(fdc, &byte, 1);
 }
 
-// How many bytes a command has, itself included; 0: there is no such command.
+// How many bytes a command has, itself included; 0: there is no such command (those of the later 82078 are none).
 static unsigned command_length(u8 byte)
 {
-    switch (byte) { // those whose option bits are part of the name
-    case 0x8e:
-        return 6;
-    case 0x33:
-        return 2;
-    case 0x8f: case 0xcf: // relative seek
-        return 3;
-    }
     switch (byte & 0x1f) {
     case READ: case READ_DELETED: case WRITE: case WRITE_DELETED: case READ_TRACK: case VERIFY:
         return 9;
@@ -453,7 +447,7 @@ static unsigned command_length(u8 byte)
         return 3;
     case SENSE_DRIVE: case RECALIBRATE: case READ_ID: case PERPENDICULAR:
         return 2;
-    case SENSE_INTERRUPT: case DUMP: case VERSION: case LOCK: case PART_ID:
+    case SENSE_INTERRUPT: case DUMP: case VERSION: case LOCK:
         return 1;
     default:
         return 0;
@@ -462,7 +456,7 @@ static unsigned command_length(u8 byte)
 
 static void relative_seek(struct i82077 *fdc)
 {
-    int track = unit(fdc)->track + (fdc->fifo[0] & 0x40 ? fdc->fifo[2] : -fdc->fifo[2]);
+    int track = unit(fdc)->track + (fdc->fifo[0] & INWARDS ? fdc->fifo[2] : -fdc->fifo[2]);
 
     move_head(fdc, track < 0 ? 0 : MIN(track, 255));
 }
@@ -473,14 +467,6 @@ static void execute(struct i82077 *fdc)
     fdc->unit_no = fdc->fifo[1] & 3;
     fdc->st1 = fdc->st2 = 0;
     fdc->waits = 0;
-    switch (fdc->fifo[0]) {
-    case 0x8e: case 0x33:
-        expect_command(fdc);
-        return;
-    case 0x8f: case 0xcf:
-        relative_seek(fdc);
-        return;
-    }
     switch (command_of(fdc)) {
     case READ: case READ_DELETED: case WRITE: case WRITE_DELETED: case READ_TRACK: case VERIFY:
         begin_data(fdc);
@@ -492,7 +478,10 @@ static void execute(struct i82077 *fdc)
         after(fdc, SECTOR_NS, read_id);
         break;
     case SEEK:
-        move_head(fdc, fdc->fifo[2]);
+        if (fdc->fifo[0] & RELATIVE)
+            relative_seek(fdc);
+        else
+            move_head(fdc, fdc->fifo[2]);
         break;
     case RECALIBRATE:
         move_head(fdc, 0);
@@ -524,9 +513,6 @@ static void execute(struct i82077 *fdc)
         break;
     case VERSION:
         one_byte(fdc, 0x90);
-        break;
-    case PART_ID:
-        one_byte(fdc, 0x41);
         break;
     }
 }
