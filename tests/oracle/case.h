@@ -95,6 +95,7 @@ void memory_prepare(const struct oracle_case *c, const u8 *template, u8 *image);
 void memory_diff(const u8 *before, const u8 *after, struct oracle_result *r);
 // Offset in the image of a linear address, or -1.
 int memory_offset(u32 gla);
+bool memory_executable(u32 gla);
 
 static inline u64 random_next(u64 *state) // splitmix64
 {

@@ -263,14 +263,6 @@ static bool room(const struct oracle_case *c)
 
 // ---- A sequence
 
-// Before an instruction that depends on undefined flags: TEST r, r.
-static void define_flags(struct generator *g, struct oracle_case *c)
-{
-    const u8 compare[2] = { 0x39, 0xc0 | below(g, 64) };
-
-    append(c, compare, 2);
-}
-
 // Direct branches go to the start of some instruction of the case or to its end, forward for the most part.
 static void aim_branches(struct generator *g, struct oracle_case *c)
 {
@@ -605,7 +597,7 @@ static enum kind pick_kind(struct generator *g)
 void generate(struct generator *g, u64 seed, struct oracle_case *c)
 {
     enum kind kind;
-    u32 undefined = 0, counter = 0, loop = 0;
+    u32 counter = 0, loop = 0;
     unsigned want;
     bool looping;
 
@@ -647,11 +639,6 @@ void generate(struct generator *g, u64 seed, struct oracle_case *c)
             want++;
             continue;
         }
-        if (insn.flags_read & undefined) {
-            define_flags(g, c);
-            undefined = 0;
-        }
-        undefined = (undefined & ~insn.flags_written) | insn_undefined_flags(&insn);
         append(c, bytes, insn.len);
     }
     if (looping)

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Makes cases, and says what may be compared of their outcome.
+// Makes cases.
 #ifndef RING3_TESTS_ORACLE_GENERATE_H
 #define RING3_TESTS_ORACLE_GENERATE_H
 
-#include "segments.h"
-#include "decoder/insn.h"
+#include "rules.h"
 
 // Kinds of cases; --kind takes the names.
 #define KIND_LIST(X)                                                                         \
@@ -29,18 +28,5 @@ struct generator {
 
 // Makes the case that belongs to a seed: the same seed and settings give the same case.
 void generate(struct generator *g, u64 seed, struct oracle_case *c);
-
-// Whether the oracle may run this instruction natively at all: not if its outcome depends on the host's kernel
-// or on what this machine has and ring3's models don't.
-bool insn_allowed(const u8 *bytes, const struct insn *insn);
-
-// The arithmetic flags that are undefined after the instruction.
-u32 insn_undefined_flags(const struct insn *insn);
-// The flags of the outcome that cannot be compared, if the case ended at end_eip.
-u32 case_undefined_flags(const struct oracle_case *c, u32 end_eip);
-
-// Whether the outcome is one that processors differ in: an access that runs across the end of the 4 GiB of a flat
-// segment may fault or wrap (SDM volume 3A, 5.3); which operand of CMPS faults first.
-bool case_implementation_specific(const struct oracle_case *c, const struct oracle_result *native);
 
 #endif

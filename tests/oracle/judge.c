@@ -4,81 +4,83 @@
 
 #include <string.h>
 
-bool oracle_usable(const struct oracle_case *c, const struct oracle_result *native)
-{
-    return native->vector < VECTOR_TIMEOUT && !case_implementation_specific(c, native) &&
-           !(native->vector == X_PF && native->cr2 - RIG_SYSTEM < RIG_SYSTEM_PAGES * PAGE_SIZE);
-}
+#define TRIES 6
 
-// FNSTENV and FNSAVE show x87's pointers, which some processors' XSAVE leaves out while no exception is pending: a
-// signal or a context switch in between loses them, on the host as in the translator.
-bool oracle_shows_pointers(const struct oracle_case *c)
-{
-    u32 at = 0;
-
-    for (unsigned i = 0; i < c->count; at += c->len[i++]) {
-        struct insn insn;
-
-        if (insn_decode(&insn, c->code + at, c->len[i], case_code32(c)) == INSN_OK && insn.has_mem && insn.reg == 6 &&
-            (insn.op == OP1(0xd9) || insn.op == OP1(0xdd)))
-            return true;
-    }
-    return false;
-}
-
-bool oracle_judge(struct oracle *o, struct rig *rig, const struct oracle_case *c, const struct oracle_result *native,
-                  struct oracle_result *guest, FILE *f)
+static void prepare(struct oracle *o, const struct oracle_case *c)
 {
     if (o->template_seed != c->mem_seed) {
         o->template_seed = c->mem_seed;
         memory_template(c->mem_seed, o->template);
     }
     memory_prepare(c, o->template, o->before);
-    o->progress->c = *c;
-    o->progress->mode = rig->mode->name;
-    for (int run = 0; run < 2; run++) {
-        u32 undefined = case_undefined_flags(c, native->eip);
-
-        int tries = 3;
-
-        do {
-            rig_run(rig, c, o->before, guest);
-            o->progress->runs++;
-        } while (oracle_shows_pointers(c) && --tries && !result_compare(NULL, native, guest, undefined));
-        if (!result_compare(NULL, native, guest, undefined)) {
-            if (f) {
-                fprintf(f, "# mode %s, run %d\n", rig->mode->name, run);
-                result_compare(f, native, guest, undefined);
-            }
-            return false;
-        }
-    }
-    return true;
 }
 
-static bool allowed(const struct oracle_case *c)
+bool oracle_trace(struct oracle *o, const struct oracle_case *c, struct trial *trial)
 {
-    u32 at = 0;
+    prepare(o, c);
+    o->progress->c = *c;
+    o->progress->mode = "trace";
+    trial->c = c;
+    trace_case(o->tracer, &o->rules, c, o->before, &trial->trace, o->seen, o->seen_context);
+    return trial->trace.usable;
+}
 
-    for (unsigned i = 0; i < c->count; at += c->len[i++]) {
-        struct insn insn;
+bool oracle_usable(const struct trial *trial)
+{
+    const struct oracle_result *native = &trial->native;
 
-        if (insn_decode(&insn, c->code + at, c->len[i], case_code32(c)) == INSN_OK && !insn_allowed(c->code + at, &insn))
+    return native->vector < VECTOR_TIMEOUT && !case_implementation_specific(trial->c, native, &trial->trace) &&
+           !(native->vector == X_PF && native->cr2 - RIG_SYSTEM < RIG_SYSTEM_PAGES * PAGE_SIZE);
+}
+
+static void run_native(struct oracle *o, struct trial *trial)
+{
+    o->batch->c[0] = *trial->c;
+    oracle_native(o, 1);
+    trial->native = o->batch->r[0];
+}
+
+// One run. FNSTENV and FNSAVE show x87's pointers, which signals and context switches lose in between at times, on the
+// host as in the translator, so there a difference counts only if it stays.
+static bool run_once(struct oracle *o, struct rig *rig, struct trial *trial, struct oracle_result *guest)
+{
+    for (int tries = trial->trace.shows_pointers ? TRIES : 1; ; tries--) {
+        rig_run(rig, trial->c, o->before, guest);
+        o->progress->runs++;
+        if (result_compare(NULL, &trial->native, guest, trial->trace.undefined))
+            return true;
+        if (tries == 1)
             return false;
+        run_native(o, trial);
+    }
+}
+
+bool oracle_judge(struct oracle *o, struct rig *rig, struct trial *trial, struct oracle_result *guest, FILE *f)
+{
+    prepare(o, trial->c);
+    o->progress->c = *trial->c;
+    o->progress->mode = rig->mode->name;
+    for (int run = 0; run < 2; run++) {
+        if (run_once(o, rig, trial, guest))
+            continue;
+        if (f) {
+            fprintf(f, "# mode %s, run %d\n", rig->mode->name, run);
+            result_compare(f, &trial->native, guest, trial->trace.undefined);
+        }
+        return false;
     }
     return true;
 }
 
 static bool fails(struct oracle *o, struct rig *rig, const struct oracle_case *c)
 {
-    struct oracle_result native, guest;
+    struct oracle_result guest;
+    struct trial trial;
 
-    if (!allowed(c))
+    if (!oracle_trace(o, c, &trial))
         return false;
-    o->batch->c[0] = *c;
-    oracle_native(o, 1);
-    native = o->batch->r[0];
-    return oracle_usable(c, &native) && !oracle_judge(o, rig, c, &native, &guest, NULL);
+    run_native(o, &trial);
+    return oracle_usable(&trial) && !oracle_judge(o, rig, &trial, &guest, NULL);
 }
 
 // Takes the change if the case still fails with it.

@@ -75,49 +75,43 @@ static bool listed(const char *list, const char *name)
 static void report(struct oracle *o, struct rig *rig, const struct oracle_case *c, bool reduce)
 {
     struct oracle_case small = *c;
-    struct oracle_result native, guest;
+    struct oracle_result guest;
+    struct trial trial;
 
     if (reduce)
         oracle_reduce(o, rig, &small);
+    oracle_trace(o, &small, &trial);
     o->batch->c[0] = small;
     oracle_native(o, 1);
-    native = o->batch->r[0];
+    trial.native = o->batch->r[0];
     printf("\n# ---- a difference\n");
-    if (oracle_judge(o, rig, &small, &native, &guest, stdout))
+    if (oracle_judge(o, rig, &trial, &guest, stdout))
         printf("# it does not show again\n");
-    result_print(stdout, "native", &native);
+    result_print(stdout, "native", &trial.native);
     result_print(stdout, rig->mode->name, &guest);
     case_print(stdout, &small);
     fflush(stdout);
 }
 
-// Judges the first `count` cases of the batch, which have been run natively.
-static void judge_batch(struct oracle *o, u32 count, const struct settings *s)
+// Judges `count` cases that have been traced and lie in the batch.
+static void judge_batch(struct oracle *o, struct trial *trials, u32 count, const struct settings *s)
 {
-    static struct batch copy; // reducing uses the shared one
-
-    memcpy(copy.c, o->batch->c, sizeof(copy.c[0]) * count);
-    memcpy(copy.r, o->batch->r, sizeof(copy.r[0]) * count);
+    oracle_native(o, count);
+    for (u32 i = 0; i < count; i++)
+        trials[i].native = o->batch->r[i]; // judging and reducing use the batch again
     for (u32 i = 0; i < count && o->progress->failures < s->max_failures; i++) {
         o->progress->cases++;
-        if (!oracle_usable(&copy.c[i], &copy.r[i])) {
+        if (!oracle_usable(&trials[i])) {
             o->progress->skipped++;
             continue;
         }
         for (unsigned k = 0; k < o->rigs; k++) {
             struct oracle_result guest;
 
-            if (oracle_judge(o, o->rig[k], &copy.c[i], &copy.r[i], &guest, NULL))
+            if (oracle_judge(o, o->rig[k], &trials[i], &guest, NULL))
                 continue;
-            if (oracle_shows_pointers(&copy.c[i])) {
-                o->batch->c[0] = copy.c[i];
-                oracle_native(o, 1);
-                copy.r[i] = o->batch->r[0];
-                if (oracle_judge(o, o->rig[k], &copy.c[i], &copy.r[i], &guest, NULL))
-                    continue;
-            }
             o->progress->failures++;
-            report(o, o->rig[k], &copy.c[i], s->reduce);
+            report(o, o->rig[k], trials[i].c, s->reduce);
             break;
         }
     }
@@ -125,6 +119,8 @@ static void judge_batch(struct oracle *o, u32 count, const struct settings *s)
 
 static void run_random(struct oracle *o, const struct settings *s)
 {
+    static struct oracle_case cases[BATCH];
+    static struct trial trials[BATCH];
     struct generator g = { .has_zero = o->batch->has_zero };
     time_t end = time(NULL) + s->seconds;
     u64 seeds = s->seed, left = s->cases;
@@ -141,10 +137,13 @@ static void run_random(struct oracle *o, const struct settings *s)
         u32 count = left < BATCH ? left : BATCH;
 
         g.mem_seed = random_next(&seeds);
-        for (u32 i = 0; i < count; i++)
-            generate(&g, random_next(&seeds), &o->batch->c[i]);
-        oracle_native(o, count);
-        judge_batch(o, count, s);
+        for (u32 i = 0; i < count; i++) {
+            do
+                generate(&g, random_next(&seeds), &cases[i]);
+            while (!oracle_trace(o, &cases[i], &trials[i]));
+            o->batch->c[i] = cases[i];
+        }
+        judge_batch(o, trials, count, s);
         left -= count;
     }
 }
@@ -152,12 +151,20 @@ static void run_random(struct oracle *o, const struct settings *s)
 static void run_files(struct oracle *o, const struct settings *s, char **files)
 {
     for (; *files; files++) {
-        if (!case_read(*files, &o->batch->c[0])) {
+        struct oracle_case c;
+        struct trial trial;
+
+        if (!case_read(*files, &c)) {
             o->progress->failures++;
             continue;
         }
-        oracle_native(o, 1);
-        judge_batch(o, 1, s);
+        if (!oracle_trace(o, &c, &trial)) {
+            printf("%s: not for this host: it executes what the rules forbid\n", *files);
+            o->progress->skipped++;
+            continue;
+        }
+        o->batch->c[0] = c;
+        judge_batch(o, &trial, 1, s);
     }
 }
 
@@ -173,6 +180,10 @@ static int work(struct oracle *o, const struct settings *s, char **argv)
         if (!o->rig[o->rigs++])
             return 2;
     }
+    o->tracer = rig_new(&rig_modes[0], o->batch->has_zero);
+    if (!o->tracer)
+        return 2;
+    rules_init(&o->rules);
     if (!o->rigs) {
         fprintf(stderr, "oracle: no such mode; --list lists them\n");
         return 2;
@@ -186,6 +197,7 @@ static int work(struct oracle *o, const struct settings *s, char **argv)
     oracle_server_stop(o);
     for (unsigned i = 0; i < o->rigs; i++)
         rig_free(o->rig[i]);
+    rig_free(o->tracer);
     return o->progress->failures != 0;
 }
 

@@ -49,6 +49,14 @@ int memory_offset(u32 gla)
     return -1;
 }
 
+bool memory_executable(u32 gla)
+{
+    for (int i = 0; i < AREA_COUNT; i++)
+        if (gla - areas[i].gla < areas[i].pages * PAGE_SIZE)
+            return areas[i].flags & AREA_EXEC;
+    return false;
+}
+
 void memory_prepare(const struct oracle_case *c, const u8 *template, u8 *image)
 {
     memcpy(image, template, IMAGE_SIZE);

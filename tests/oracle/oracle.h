@@ -6,6 +6,7 @@
 #include "casefile.h"
 #include "generate.h"
 #include "rig.h"
+#include "trace.h"
 
 #include <sys/types.h>
 
@@ -19,6 +20,10 @@ struct oracle {
     int to, from;          // pipes
     struct rig *rig[MAX_RIGS];
     unsigned rigs;
+    struct rig *tracer;    // an interpreter
+    struct rules rules;
+    trace_fn *seen;        // told of each instruction that cases execute; may be NULL
+    void *seen_context;
     u8 template[IMAGE_SIZE], before[IMAGE_SIZE];
     u64 template_seed;
     // For whoever tells of a crash: in shared memory.
@@ -36,14 +41,21 @@ bool oracle_server_start(struct oracle *o);
 void oracle_server_stop(struct oracle *o);
 
 // ---- judge.c
+// A case on its way: what it executes and what the host made of it.
+struct trial {
+    const struct oracle_case *c;
+    struct trace trace;
+    struct oracle_result native;
+};
+
+// Fills in all but native. False: not a case for the oracle.
+bool oracle_trace(struct oracle *o, const struct oracle_case *c, struct trial *trial);
 // Whether the case can be judged from its native outcome.
-bool oracle_usable(const struct oracle_case *c, const struct oracle_result *native);
-// Runs the case on one machine, twice, and compares. True if all is equal; else *guest is the outcome that is not, and
-// the differences are printed to f (may be NULL).
-bool oracle_judge(struct oracle *o, struct rig *rig, const struct oracle_case *c, const struct oracle_result *native,
-                  struct oracle_result *guest, FILE *f);
-// The case's outcome may depend on whether the host interrupts it.
-bool oracle_shows_pointers(const struct oracle_case *c);
+bool oracle_usable(const struct trial *trial);
+// Runs the case on one machine, twice, and compares; natively anew where the outcome may depend on whether the host was
+// interrupted. True if all is equal; else *guest is the outcome that is not, and the differences are printed to f
+// (may be NULL).
+bool oracle_judge(struct oracle *o, struct rig *rig, struct trial *trial, struct oracle_result *guest, FILE *f);
 // Makes a failing case smaller while it fails on the machine.
 void oracle_reduce(struct oracle *o, struct rig *rig, struct oracle_case *c);
 

@@ -237,10 +237,11 @@ static struct seg segment(u16 sel, bool code)
     return (struct seg){ sel, ldt_attr(e), e->base, e->flags & LDT_PAGES ? e->limit << 12 | 0xfff : e->limit };
 }
 
-static void load_cpu(struct rig *rig, const struct oracle_case *c)
+void rig_start(struct rig *rig, const struct oracle_case *c, const u8 *before)
 {
     struct vcpu *v = rig->v;
 
+    load_memory(rig, before);
     cpu_fpu_acquire(v);
     memcpy(v->gpr, c->gpr, sizeof(v->gpr));
     v->eip = c->eip;
@@ -254,6 +255,11 @@ static void load_cpu(struct rig *rig, const struct oracle_case *c)
     memcpy(v->fx, c->fx, sizeof(v->fx));
     fpu_normalise(v->fx);
     __atomic_store_n(&v->event, 0, __ATOMIC_SEQ_CST);
+}
+
+u8 rig_vector(const struct rig *rig)
+{
+    return rig->v->eip - (RIG_SYSTEM + HANDLERS);
 }
 
 // The exception's frame on the ring-0 stack: [error] EIP CS EFLAGS ESP SS.
@@ -286,8 +292,7 @@ void rig_run(struct rig *rig, const struct oracle_case *c, const u8 *before, str
     enum cpu_exit exit;
 
     memset(r, 0, sizeof(*r));
-    load_memory(rig, before);
-    load_cpu(rig, c);
+    rig_start(rig, c, before);
     do
         exit = rig->ops->run(rig->engine);
     while (exit == CPU_RAN && !(v->event & EV_STOP));

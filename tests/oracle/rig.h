@@ -33,9 +33,12 @@ struct rig {
 struct rig *rig_new(const struct rig_mode *mode, bool has_zero);
 void rig_free(struct rig *rig);
 
-// Runs the case, whose memory before is `before`. warm: the last run was of the same case; keep what the engine
-// has translated if memory allows it.
+// Runs the case, whose memory before is `before`.
 void rig_run(struct rig *rig, const struct oracle_case *c, const u8 *before, struct oracle_result *r);
+// The first half of that, for who steps through the case: memory and registers.
+void rig_start(struct rig *rig, const struct oracle_case *c, const u8 *before);
+// The exception that has just been delivered (CPL is 0).
+u8 rig_vector(const struct rig *rig);
 // The time limit: called from a signal handler, makes rig_run end with VECTOR_TIMEOUT.
 void rig_stop(struct rig *rig);
 

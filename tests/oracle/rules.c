@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What the oracle must not run, and what of an outcome it must not compare.
-#include "generate.h"
+#include "rules.h"
 
-#include <string.h>
+#include "trace.h"
+
+#include <cpuid.h>
 
 // Depends on the host's kernel, on time, on this CPU's model, or leaves the 32-bit world.
 static bool map_0f_allowed(const u8 *bytes, const struct insn *insn)
@@ -83,18 +85,120 @@ bool insn_allowed(const u8 *bytes, const struct insn *insn)
     return true;
 }
 
-u32 insn_undefined_flags(const struct insn *insn)
+bool insn_shows_pointers(const struct insn *insn)
 {
-    (void)insn;
+    return insn->has_mem && insn->reg == 6 && (insn->op == OP1(0xd9) || insn->op == OP1(0xdd));
+}
+
+bool rules_allow(const struct rules *rules, const struct insn *insn)
+{
+    return !rules->no_pointers || !insn_shows_pointers(insn);
+}
+
+// Processors of AMD's since Zen 2 (XSAVEERPTR) keep x87's pointers across the kernel's context switches; Intel's recent
+// ones store no selectors, and operands' addresses after unmasked exceptions only (CPUID.7.0:EBX bits 13 and 6).
+void rules_init(struct rules *rules)
+{
+    u32 a = 0, b = 0, c = 0, d = 0;
+    bool amd;
+
+    __get_cpuid(0, &a, &b, &c, &d);
+    amd = b == signature_AMD_ebx;
+    rules->mask_undefined = !amd;
+    b = 0;
+    __get_cpuid(0x80000008, &a, &b, &c, &d);
+    rules->no_pointers = !amd || !(b & BIT(2));
+}
+
+// ---- What the manual leaves undefined
+
+static unsigned operand_bits(const struct insn *insn)
+{
+    return insn->attr & INSN_8BIT ? 8 : insn->opsize * 8;
+}
+
+// Shifts and rotates; by 1: OF is defined.
+static u32 shift_undefined(const struct insn *insn, u32 count)
+{
+    unsigned kind = insn->reg, bits = operand_bits(insn);
+    u32 undefined = 0;
+
+    count &= 31;
+    if (!count)
+        return 0;
+    if (count != 1)
+        undefined |= FL_OF;
+    if (kind >= 4)
+        undefined |= FL_AF;
+    if (kind >= 4 && kind != 7 && count >= bits)
+        undefined |= FL_CF;
+    return undefined;
+}
+
+static u32 double_shift_undefined(const struct insn *insn, u32 count)
+{
+    count &= 31;
+    if (!count)
+        return 0;
+    return count > operand_bits(insn) ? FL_ARITH : count == 1 ? FL_AF : FL_AF | FL_OF;
+}
+
+u32 insn_undefined_flags(const struct insn *insn, u32 ecx)
+{
+    static const u32 mul = FL_SF | FL_ZF | FL_AF | FL_PF;
+
+    switch (insn->op) {
+    case OP1(0x08) ... OP1(0x0d): case OP1(0x20) ... OP1(0x25): case OP1(0x30) ... OP1(0x35): // OR AND XOR
+    case OP1(0x84): case OP1(0x85): case OP1(0xa8): case OP1(0xa9):                           // TEST
+        return FL_AF;
+    case OP1(0x80) ... OP1(0x83):
+        return insn->reg == 1 || insn->reg == 4 || insn->reg == 6 ? FL_AF : 0;
+    case OP1(0x27): case OP1(0x2f): // DAA DAS
+        return FL_OF;
+    case OP1(0x37): case OP1(0x3f): // AAA AAS
+        return FL_OF | FL_SF | FL_ZF | FL_PF;
+    case OP1(0xd4): case OP1(0xd5): // AAM AAD
+        return FL_OF | FL_AF | FL_CF;
+    case OP1(0x69): case OP1(0x6b): case OP0F(0xaf):
+        return mul;
+    case OP1(0xf6): case OP1(0xf7):
+        return insn->reg < 2 ? FL_AF : insn->reg < 4 ? 0 : insn->reg < 6 ? mul : FL_ARITH;
+    case OP1(0xc0): case OP1(0xc1):
+        return shift_undefined(insn, insn->imm);
+    case OP1(0xd0): case OP1(0xd1):
+        return shift_undefined(insn, 1);
+    case OP1(0xd2): case OP1(0xd3):
+        return shift_undefined(insn, ecx);
+    case OP0F(0xa4): case OP0F(0xac):
+        return double_shift_undefined(insn, insn->imm);
+    case OP0F(0xa5): case OP0F(0xad):
+        return double_shift_undefined(insn, ecx);
+    case OP0F(0xa3): case OP0F(0xab): case OP0F(0xb3): case OP0F(0xba): case OP0F(0xbb): // BT and its like
+        return FL_OF | FL_SF | FL_AF | FL_PF;
+    case OP0F(0xbc): case OP0F(0xbd):
+        if (insn->isa == ISA_LZCNT || insn->isa == ISA_TZCNT)
+            return FL_OF | FL_SF | FL_AF | FL_PF;
+        return FL_CF | FL_OF | FL_SF | FL_AF | FL_PF;
+    }
     return 0;
 }
 
-u32 case_undefined_flags(const struct oracle_case *c, u32 end_eip)
+bool insn_undefined_result(const struct insn *insn, u32 ecx)
 {
-    (void)c;
-    (void)end_eip;
-    return 0;
+    switch (insn->op) {
+    case OP0F(0xa4): case OP0F(0xac):
+        return (insn->imm & 31) > operand_bits(insn);
+    case OP0F(0xa5): case OP0F(0xad):
+        return (ecx & 31) > operand_bits(insn);
+    case OP0F(0xbc): case OP0F(0xbd): // of 0; its value is not at hand
+        return insn->isa != ISA_LZCNT && insn->isa != ISA_TZCNT;
+    case OP0F(0xc8) ... OP0F(0xcf):   // BSWAP
+        return insn->opsize == 2;
+    }
+    return false;
 }
+
+// ---- What processors differ in
 
 static bool crosses(u32 offset, u32 size)
 {
@@ -123,90 +227,51 @@ static bool fault_order_is_free(const struct insn *insn)
 
 // A repeated string instruction has written over the case's code, perhaps over itself: whether it then goes on
 // depends on when an interrupt comes.
-static bool repeat_overwrites_code(const struct oracle_case *c, const struct oracle_result *native)
-{
-    u32 at = 0, n = native->diffs < MAX_DIFFS ? native->diffs : MAX_DIFFS, code = memory_offset(case_code_at(c));
-    bool repeat = false, overwritten = native->diffs > MAX_DIFFS; // who knows
-    struct insn insn;
-
-    for (unsigned i = 0; i < c->count; at += c->len[i++])
-        if (insn_decode(&insn, c->code + at, c->len[i], case_code32(c)) == INSN_OK && insn.attr & INSN_STRING &&
-            insn.prefix & (PFX_REP | PFX_REPNE))
-            repeat = true;
-    for (u32 i = 0; i < n; i++)
-        overwritten |= native->diff[i].at - code < c->code_len;
-    return repeat && overwritten;
-}
-
-#define CODE_ROOM (CASE_CODE + INSN_MAX)
-
-// The case's code and what follows it, as the run left it. True if it has changed.
-static bool final_code(const struct oracle_case *c, const struct oracle_result *native, u8 *bytes)
+static bool repeat_overwrites_code(const struct oracle_case *c, const struct oracle_result *native,
+                                   const struct trace *trace)
 {
     u32 n = native->diffs < MAX_DIFFS ? native->diffs : MAX_DIFFS, code = memory_offset(case_code_at(c));
-    bool changed = false;
+    bool overwritten = native->diffs > MAX_DIFFS; // who knows
 
-    memset(bytes, CODE_FILL, CODE_ROOM);
-    memcpy(bytes, c->code, c->code_len);
     for (u32 i = 0; i < n; i++)
-        if (native->diff[i].at - code < CODE_ROOM) {
-            bytes[native->diff[i].at - code] = native->diff[i].now;
-            changed = true;
-        }
-    return changed;
+        overwritten |= native->diff[i].at - code < c->code_len;
+    return trace->repeats && overwritten;
 }
 
-// The case has made an instruction of itself that the oracle must not run.
-static bool becomes_forbidden(const struct oracle_case *c, const u8 *bytes)
+bool case_implementation_specific(const struct oracle_case *c, const struct oracle_result *native,
+                                  const struct trace *trace)
 {
-    u32 start = 0;
-
-    for (unsigned i = 0; i < c->count; start += c->len[i++]) {
-        struct insn insn;
-
-        for (u32 at = start; at < CASE_CODE; at += insn.len) {
-            if (insn_decode(&insn, bytes + at, CODE_ROOM - at, case_code32(c)) != INSN_OK || bytes[at] == CODE_FILL)
-                break;
-            if (!insn_allowed(bytes + at, &insn))
-                return true;
-        }
-    }
-    return false;
-}
-
-bool case_implementation_specific(const struct oracle_case *c, const struct oracle_result *native)
-{
+    const struct trace_step *step = trace_find(trace, native->eip);
+    const struct insn *insn = &step->insn;
     const u32 *gpr = native->gpr;
-    u32 at = native->eip - c->eip, ea;
-    struct insn insn;
-    u8 bytes[CODE_ROOM];
+    u32 ea;
 
-    if (repeat_overwrites_code(c, native) || (final_code(c, native, bytes) && becomes_forbidden(c, bytes)))
+    if (repeat_overwrites_code(c, native, trace))
         return true;
-    // Undefined forms: how many of their bytes are fetched before they are refused?
-    if ((native->vector == X_PF || native->vector == X_UD) && at < CASE_CODE &&
-        insn_decode(&insn, bytes + at, CODE_ROOM - at, case_code32(c)) == INSN_OK && insn.attr & INSN_UD &&
-        (native->eip & ~PAGE_MASK) + insn.len > PAGE_SIZE - INSN_MAX)
-        return true;
-    if (at < CASE_CODE && bytes[at] == CODE_FILL) // the ordinary end
+    if (!step)
         return false;
-    if (native->vector != X_GP && native->vector != X_SS && native->vector != X_PF &&
-        native->vector != X_AC)
-        return false;
-    if (at >= CASE_CODE || insn_decode(&insn, bytes + at, CODE_ROOM - at, case_code32(c)) != INSN_OK)
+    if (!step->fetched)
         return native->eip > 0xfffffff0 || native->eip < 16;
-    if (native->vector == X_PF || native->vector == X_AC)
-        return fault_order_is_free(&insn);
-    if (fault_order_is_free(&insn))
+    // Undefined forms: how many of their bytes are fetched before they are refused?
+    if ((native->vector == X_PF || native->vector == X_UD) && insn->attr & INSN_UD &&
+        (native->eip & ~PAGE_MASK) + insn->len > PAGE_SIZE - INSN_MAX)
         return true;
-    if (insn.attr & (INSN_STACK | INSN_STRING) || insn.flow != FLOW_NONE || insn.sensitive)
+    if (insn->op == OP1(CODE_FILL)) // the ordinary end
+        return false;
+    if (native->vector == X_PF || native->vector == X_AC)
+        return fault_order_is_free(insn);
+    if (native->vector != X_GP && native->vector != X_SS)
+        return false;
+    if (fault_order_is_free(insn))
+        return true;
+    if (insn->attr & (INSN_STACK | INSN_STRING) || insn->flow != FLOW_NONE || insn->sensitive)
         for (int r = R_ESP; r <= R_EDI; r++)
             if (gpr[r] + 64 < 128)
                 return true;
-    if (!insn.has_mem)
+    if (!insn->has_mem)
         return false;
-    if (insn.op == OP0F(0xa3) || insn.op == OP0F(0xab) || insn.op == OP0F(0xb3) || insn.op == OP0F(0xbb))
+    if (insn->op == OP0F(0xa3) || insn->op == OP0F(0xab) || insn->op == OP0F(0xb3) || insn->op == OP0F(0xbb))
         return true; // BT: the bit is somewhere else
-    ea = insn.disp + (insn.base >= 0 ? gpr[insn.base] : 0) + (insn.index >= 0 ? gpr[insn.index] << insn.scale : 0);
-    return insn.addrsize == 4 && (crosses(ea, 16) || crosses(ea, insn.mem_size));
+    ea = insn->disp + (insn->base >= 0 ? gpr[insn->base] : 0) + (insn->index >= 0 ? gpr[insn->index] << insn->scale : 0);
+    return insn->addrsize == 4 && (crosses(ea, 16) || crosses(ea, insn->mem_size));
 }

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "trace.h"
+
+#include "monitor/cpu/cpu.h"
+
+#include <string.h>
+
+#define MAX_STEPS 20000
+
+// The bytes at CS:EIP as far as they can be executed.
+static unsigned code_bytes(const struct rig *rig, u8 *bytes)
+{
+    u32 gla = rig->v->seg[S_CS].base + rig->v->eip;
+    unsigned n;
+
+    for (n = 0; n < INSN_MAX; n++) {
+        int at = memory_offset(gla + n);
+
+        if (at < 0 || !memory_executable(gla + n))
+            break;
+        bytes[n] = rig->image[at];
+    }
+    return n;
+}
+
+const struct trace_step *trace_find(const struct trace *trace, u32 eip)
+{
+    for (unsigned i = 1; i <= trace->steps && i <= TRACE_STEPS; i++) {
+        const struct trace_step *step = &trace->step[(trace->steps - i) % TRACE_STEPS];
+
+        if (step->eip == eip)
+            return step;
+    }
+    return NULL;
+}
+
+static bool forbidden(const struct rules *rules, struct trace *trace, const struct insn *insn, const u8 *bytes, u32 ecx)
+{
+    u32 undefined = 0;
+
+    if (!insn_allowed(bytes, insn) || !rules_allow(rules, insn))
+        return true;
+    if (insn->attr & INSN_STRING && insn->prefix & (PFX_REP | PFX_REPNE))
+        trace->repeats = true;
+    if (insn_shows_pointers(insn))
+        trace->shows_pointers = true;
+    if (rules->mask_undefined) {
+        undefined = insn_undefined_flags(insn, ecx);
+        if (insn->flags_read & trace->undefined & ~undefined || insn_undefined_result(insn, ecx))
+            return true;
+        trace->undefined = (trace->undefined & ~insn->flags_written) | undefined;
+    }
+    return false;
+}
+
+void trace_case(struct rig *rig, const struct rules *rules, const struct oracle_case *c, const u8 *before,
+                struct trace *trace, trace_fn *seen, void *context)
+{
+    struct vcpu *v = rig->v;
+
+    memset(trace, 0, offsetof(struct trace, step));
+    rig_start(rig, c, before);
+    while (trace->steps < MAX_STEPS) {
+        struct trace_step *step = &trace->step[trace->steps++ % TRACE_STEPS];
+        u8 bytes[INSN_MAX] = { 0 };
+        unsigned n = code_bytes(rig, bytes);
+        u32 undefined = trace->undefined;
+
+        step->eip = v->eip;
+        step->fetched = insn_decode(&step->insn, bytes, n, v->seg[S_CS].attr & SEG_DB) == INSN_OK;
+        if (step->fetched && forbidden(rules, trace, &step->insn, bytes, v->gpr[R_ECX]))
+            return;
+        if (interp_step(v) == CPU_TRIPLE_FAULT)
+            return;
+        if (seen && step->fetched)
+            seen(context, &step->insn, bytes, v->cpl == 0 ? (int)rig_vector(rig) : -1);
+        if (v->cpl == 0) {
+            trace->usable = true;
+            trace->undefined = rig_vector(rig) == X_DE ? FL_ARITH & (undefined | trace->undefined) : undefined;
+            return;
+        }
+    }
+}
