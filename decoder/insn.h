@@ -164,4 +164,14 @@ static inline u32 insn_target(const struct insn *insn, u32 eip)
 #include <stdio.h>
 void insn_print(FILE *f, const u8 *bytes, size_t len, u64 address, int bits);
 
+// The same for code with something between its instructions. `before` is called ahead of each line; `behind`, after it,
+// says how many of the bytes that follow are data, which are not printed. Either may be NULL.
+struct insn_print_hooks {
+    void (*before)(void *arg, u64 address);
+    size_t (*behind)(void *arg, u64 address, const u8 *bytes, size_t size);
+    void *arg;
+};
+void insn_print_with(FILE *f, const u8 *bytes, size_t len, u64 address, int bits,
+                     const struct insn_print_hooks *hooks);
+
 #endif

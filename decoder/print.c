@@ -16,7 +16,8 @@ static void print_line(FILE *f, u64 address, const u8 *bytes, size_t len, const 
             operands);
 }
 
-void insn_print(FILE *f, const u8 *bytes, size_t len, u64 address, int bits)
+void insn_print_with(FILE *f, const u8 *bytes, size_t len, u64 address, int bits,
+                     const struct insn_print_hooks *hooks)
 {
     cs_mode mode = bits == 16 ? CS_MODE_16 : bits == 32 ? CS_MODE_32 : CS_MODE_64;
     csh cs;
@@ -27,20 +28,29 @@ void insn_print(FILE *f, const u8 *bytes, size_t len, u64 address, int bits)
         return;
     }
     insn = cs_malloc(cs);
-    while (len) {
-        const u8 *start = bytes;
-        u64 at = address;
+    for (size_t at = 0, size; at < len; at += size) {
+        const u8 *rest = bytes + at;
+        size_t left = len - at;
+        u64 next = address + at;
 
-        if (insn && cs_disasm_iter(cs, &bytes, &len, &address, insn)) {
-            print_line(f, at, start, insn->size, insn->mnemonic, insn->op_str);
-            continue;
+        if (hooks->before)
+            hooks->before(hooks->arg, address + at);
+        if (insn && cs_disasm_iter(cs, &rest, &left, &next, insn)) {
+            size = insn->size;
+            print_line(f, address + at, bytes + at, size, insn->mnemonic, insn->op_str);
+        } else {
+            size = 1;
+            print_line(f, address + at, bytes + at, size, "(bad)", "");
         }
-        print_line(f, at, start, 1, "(bad)", "");
-        bytes++;
-        len--;
-        address++;
+        if (hooks->behind)
+            size += hooks->behind(hooks->arg, address + at, bytes + at, size);
     }
     if (insn)
         cs_free(insn, 1);
     cs_close(&cs);
+}
+
+void insn_print(FILE *f, const u8 *bytes, size_t len, u64 address, int bits)
+{
+    insn_print_with(f, bytes, len, address, bits, &(struct insn_print_hooks){ 0 });
 }

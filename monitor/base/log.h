@@ -10,7 +10,7 @@
 // Every trace category: enumerator, its name on the command line, its help line.
 #define LOG_LIST(X)                                                                          \
     X(IN_ASM, "in_asm", "guest code of each block as it is translated")                      \
-    X(OUT_ASM, "out_asm", "host code of each block, beside its guest code")                  \
+    X(OUT_ASM, "out_asm", "host code of each block, below the guest code it does")                  \
     X(INT, "int", "exceptions and interrupts, with the state they met")                      \
     X(MMU, "mmu", "shadow fills, drops and flushes")                                         \
     X(EXEC, "exec", "each block as it is entered from the run loop")                         \

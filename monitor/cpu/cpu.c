@@ -32,8 +32,9 @@ void cpu_reset(struct vcpu *v)
     v->mtrr_deftype = 0;
     v->pat = 0x0007040600070406;
     memset(v->misc_msr, 0, sizeof(v->misc_msr));
+    v->misc_msr[MISC_ENABLE] = MISC_ENABLE_FAST_STRINGS;
     if (v->model->max_leaf > 2)
-        v->misc_msr[MISC_ENABLE] = MISC_ENABLE_LIMIT_CPUID;
+        v->misc_msr[MISC_ENABLE] |= MISC_ENABLE_LIMIT_CPUID;
     fpu_reset(v);
     cpu_set_cpl(v, 0);
     mmu_mode_changed(v);

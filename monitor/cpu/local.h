@@ -19,6 +19,7 @@ enum {
     MISC_EBL, MISC_BBL,
 };
 #define DEBUGCTL_BTF BIT(1)
+#define MISC_ENABLE_FAST_STRINGS BIT(0)
 #define MISC_ENABLE_LIMIT_CPUID BIT(22)
 
 // The condition of Jcc, SETcc and CMOVcc (SDM volume 1, appendix B).

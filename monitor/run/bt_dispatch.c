@@ -314,6 +314,20 @@ static bool crosses(const u8 *bytes, u32 avail)
     return avail < INSN_MAX && insn_decode(&insn, bytes, avail, true) == INSN_TRUNCATED;
 }
 
+static void trace(const struct engine *e, const struct bt_code *code, const u8 *guest, const u8 *host)
+{
+    const struct log *log = e->v->log;
+    const struct block *b = &code->block;
+
+    if (log_on(log, LOG_IN_ASM) || log_on(log, LOG_OUT_ASM))
+        fprintf(log->file, "block: %08x, %u bytes, mode %x, to %08x, %u bytes\n", b->eip, b->guest_len,
+                b->mode, b->host, b->host_len);
+    if (log_on(log, LOG_OUT_ASM))
+        bt_trace_block(e, log->file, b, code->insn, guest, host);
+    else if (log_on(log, LOG_IN_ASM))
+        insn_print(log->file, guest, b->guest_len, b->eip, 32);
+}
+
 static struct block *translate(struct engine *e, gpa_t gpa)
 {
     struct vcpu *v = e->v;
@@ -368,15 +382,7 @@ static struct block *translate(struct engine *e, gpa_t gpa)
         e->count.sites[i] += code.sites[i];
     e->count.guest_bytes += code.block.guest_len;
     e->count.host_bytes += code.block.host_len;
-    if (log_on(v->log, LOG_IN_ASM)) {
-        fprintf(v->log->file, "in: %08x, %u bytes, mode %x, to %08x, %u bytes\n", v->eip,
-                code.block.guest_len, e->mode, code.block.host, code.block.host_len);
-        insn_print(v->log->file, rq.bytes, code.block.guest_len, v->eip, 32);
-    }
-    if (log_on(v->log, LOG_OUT_ASM)) {
-        fprintf(v->log->file, "out: %u bytes\n", code.block.host_len);
-        insn_print(v->log->file, emit.start, code.block.host_len, code.block.host, 64);
-    }
+    trace(e, &code, rq.bytes, emit.start);
     return &e->blocks.block[n];
 }
 

@@ -5,6 +5,7 @@
 //   bt_callout.c    the C side of the stubs
 //   bt_signal.c     host signals become callouts
 //   bt_fpu.c        who holds the guest's x87 and SSE state
+//   bt_trace.c      blocks for people to read
 #ifndef RING3_MONITOR_RUN_ENGINE_BT_H
 #define RING3_MONITOR_RUN_ENGINE_BT_H
 
@@ -133,6 +134,12 @@ bool bt_refresh(struct engine *e);
 
 // ---- bt_callout.c
 extern const struct bt_callouts bt_engine_callouts;
+
+// ---- bt_trace.c
+// Prints a block: each guest instruction (from the bytes at guest) and the host code for it. insn and host are the
+// block's instructions and code, in whatever view.
+void bt_trace_block(const struct engine *e, FILE *f, const struct block *b,
+                    const struct block_insn *insn, const u8 *guest, const u8 *host);
 
 // ---- bt_signal.c
 bool bt_signals_install(struct engine *e, struct err *err);

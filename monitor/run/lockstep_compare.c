@@ -146,10 +146,9 @@ static void print_block(struct lockstep *ls, FILE *f)
         return;
     fprintf(f, "the block entered last, at %08x, mode %x, %u instructions%s:\n", b->eip, b->mode, b->insn_count,
             b->gpa_page2 ? ", into the next page" : "");
-    insn_print(f, phys_host(e->v->mmu->phys, ((gpa_t)b->gpa_page << PAGE_SHIFT) + (b->eip & ~PAGE_MASK)),
-               b->gpa_page2 ? 0 : b->guest_len, b->eip, 32);
-    fprintf(f, "and its host code:\n");
-    insn_print(f, (const u8 *)(u64)b->host, b->host_len, b->host, 64);
+    bt_trace_block(e, f, b, &e->blocks.insn[b->insn_first],
+                   phys_host(e->v->mmu->phys, ((gpa_t)b->gpa_page << PAGE_SHIFT) + (b->eip & ~PAGE_MASK)),
+                   (const u8 *)(u64)b->host);
 }
 
 void lockstep_report(struct lockstep *ls, FILE *f)
