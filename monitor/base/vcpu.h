@@ -113,7 +113,8 @@ struct vcpu {
     u32 dr[8];
     u64 efer;
     u64 tsc_offset; // guest TSC = host TSC + offset
-    u64 apic_base;
+    u64 apic_base;  // IA32_APIC_BASE
+    bool has_apic;  // there is a local APIC for it
     u32 sysenter_cs, sysenter_esp, sysenter_eip;
     u64 mtrr[16], mtrr_deftype, pat;
     u64 misc_msr[8];
@@ -135,6 +136,7 @@ struct vcpu {
     struct log *log;
     int (*intr_ack)(void *pic); // the vector, after raising INTA; -1 if none after all
     void *pic;
+    void (*apic_base_changed)(void *pic, u64 value); // may be NULL
     void (*ferr)(void *pic, bool level); // FERR# output, for CR0.NE = 0
     u64 (*clock)(struct vcpu *v); // what RDTSC reads; NULL: the host's TSC and tsc_offset
     bool ferr_level; // what ferr was last told (monitor/cpu/fpu.c)

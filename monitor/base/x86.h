@@ -116,4 +116,7 @@ enum {
     MSR_MTRR_FIRST = 0x200, MSR_PAT = 0x277, MSR_MTRR_DEFTYPE = 0x2ff, MSR_EFER = 0xc0000080,
 };
 
+#define APIC_BASE_BOOT BIT(8) // of MSR_APIC_BASE: this is the boot processor
+#define APIC_BASE_ENABLE BIT(11)
+
 #endif

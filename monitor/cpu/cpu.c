@@ -26,7 +26,9 @@ void cpu_reset(struct vcpu *v)
     v->dr[6] = DR6_FIXED1;
     v->dr[7] = DR7_FIXED1;
     v->efer = 0;
-    v->apic_base = 0xfee00100; // no APIC enabled; this is the boot processor
+    v->apic_base = APIC_BASE_BOOT | 0xfee00000;
+    if (v->has_apic)
+        v->apic_base |= APIC_BASE_ENABLE;
     v->sysenter_cs = v->sysenter_esp = v->sysenter_eip = 0;
     memset(v->mtrr, 0, sizeof(v->mtrr));
     v->mtrr_deftype = 0;

@@ -150,6 +150,8 @@ static bool msr_valid(u32 msr, u64 value)
         return !(value & ~(u64)EFER_NXE);
     case MSR_DEBUGCTL:
         return !(value & ~0x3full);
+    case MSR_APIC_BASE: // 36 bits of address
+        return !(value & ~0xffffff900ull);
     case MSR_PLATFORM_ID:
     case MSR_MTRRCAP:
     case MSR_MCG_CAP:
@@ -174,6 +176,13 @@ void cpu_wrmsr(struct vcpu *v, u32 msr, u64 value)
     case MSR_TSC_ADJUST:
         v->tsc_offset += value - v->misc_msr[MISC_TSC_ADJUST];
         break;
+    case MSR_APIC_BASE:
+        if (!v->has_apic)
+            value &= ~(u64)APIC_BASE_ENABLE;
+        v->apic_base = value;
+        if (v->apic_base_changed)
+            v->apic_base_changed(v->pic, value);
+        return;
     case MSR_SYSENTER_CS:
         v->sysenter_cs = value;
         return;
@@ -251,6 +260,9 @@ void cpu_cpuid(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
         out[1] = m->features_edx & CPUID_CLFSH ? 8 << 8 : 0;
         out[2] = m->features_ecx;
         out[3] = m->features_edx;
+        // Without a local APIC, or with it disabled, the bit is clear (SDM 10.4.3).
+        if (!(v->apic_base & APIC_BASE_ENABLE))
+            out[3] &= ~(u32)CPUID_APIC;
         break;
     case 2: // TLBs, 16 KiB first-level caches, a second level of 256 KiB
         out[0] = 0x03020101;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// ACPI 2.0, chapter 5. There is no MADT: interrupts come through the 8259s alone.
+// ACPI 2.0, chapter 5. PCI interrupts arrive at ISA lines, and so at the same numbers with and without
+// the I/O APIC.
 #include "acpi.h"
 
 #include "aml.h"
+#include "ioapic.h"
 #include "piix3.h"
 #include "piix4pm.h"
 
@@ -10,14 +12,15 @@
 
 #define RSDP_LEN 20
 #define HEADER_LEN 36
-#define RSDT_LEN (HEADER_LEN + 4)
+#define RSDT_LEN(config) (HEADER_LEN + ((config)->apic ? 8 : 4))
 #define FADT_LEN 244
 #define FACS_LEN 64
 // The tables' places: the two of variable use last.
 #define RSDT_AT 32
 #define FACS_AT 128
 #define FADT_AT 192
-#define DSDT_AT 448
+#define MADT_AT 448
+#define DSDT_AT 576
 
 #define PCI_HOLE_END 0xfebfffffu // I/O and local APICs lie above
 
@@ -109,6 +112,54 @@ static void fadt(struct table *t, size_t at, u32 base)
     put_port(t, at + 208, pm + 8, 32);
     put_port(t, at + 220, pm + 12, 32);
     checksum(t, at, FADT_LEN, at + 9);
+}
+
+// ---- MADT: 5.2.8
+
+enum { MADT_LAPIC, MADT_IOAPIC, MADT_OVERRIDE, MADT_LAPIC_NMI = 4 };
+
+// Line `line` is input `pin` of the I/O APIC.
+static size_t override(struct table *t, size_t at, u8 line, u8 pin, u16 flags)
+{
+    put(t, at, MADT_OVERRIDE, 1);
+    put(t, at + 1, 10, 1);
+    put(t, at + 3, line, 1);
+    put(t, at + 4, pin, 4);
+    put(t, at + 8, flags, 2);
+    return at + 10;
+}
+
+static void madt(struct table *t)
+{
+    const u16 level_high = 0xd;
+    u16 level = BIT(PIIX4PM_SCI);
+    size_t at = MADT_AT + HEADER_LEN;
+
+    put(t, at, APIC_BASE, 4);
+    put(t, at + 4, 1, 4); // there are 8259s too
+    at += 8;
+    put(t, at, MADT_LAPIC, 1);
+    put(t, at + 1, 8, 1);
+    put(t, at + 4, 1, 4); // enabled
+    at += 8;
+    put(t, at, MADT_IOAPIC, 1);
+    put(t, at + 1, 12, 1);
+    put(t, at + 4, IOAPIC_BASE, 4);
+    at += 12;
+    at = override(t, at, 0, IOAPIC_TIMER_PIN, 0);
+    for (unsigned pirq = 0; pirq < PCI_PIRQS; pirq++)
+        level |= BIT(piix3_default_line(pirq));
+    for (unsigned line = 1; line < 16; line++)
+        if (level & BIT(line))
+            at = override(t, at, line, line, level_high);
+    put(t, at, MADT_LAPIC_NMI, 1);
+    put(t, at + 1, 6, 1);
+    put(t, at + 2, 0xff, 1); // all processors
+    put(t, at + 5, 1, 1);    // LINT1
+    at += 6;
+    CHECK(at <= DSDT_AT);
+    header(t, MADT_AT, "APIC", at - MADT_AT, 1);
+    checksum(t, MADT_AT, at - MADT_AT, MADT_AT + 9);
 }
 
 // ---- DSDT
@@ -259,9 +310,13 @@ size_t acpi_build(const struct acpi_config *config, u32 base, u8 *out, size_t le
     put_text(&t, 9, "RING3 ");
     put(&t, 16, base + RSDT_AT, 4);
     checksum(&t, 0, RSDP_LEN, 8);
-    header(&t, RSDT_AT, "RSDT", RSDT_LEN, 1);
+    header(&t, RSDT_AT, "RSDT", RSDT_LEN(config), 1);
     put(&t, RSDT_AT + HEADER_LEN, base + FADT_AT, 4);
-    checksum(&t, RSDT_AT, RSDT_LEN, RSDT_AT + 9);
+    if (config->apic) {
+        put(&t, RSDT_AT + HEADER_LEN + 4, base + MADT_AT, 4);
+        madt(&t);
+    }
+    checksum(&t, RSDT_AT, RSDT_LEN(config), RSDT_AT + 9);
     put_text(&t, FACS_AT, "FACS");
     put(&t, FACS_AT + 4, FACS_LEN, 4);
     put(&t, FACS_AT + 32, 1, 1); // version

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The ACPI tables of the board: RSDP, RSDT, FADT, FACS and a DSDT.
+// The ACPI tables of the board: RSDP, RSDT, FADT, FACS, a MADT where there are APICs, and a DSDT.
 #ifndef RING3_MONITOR_DEV_ACPI_H
 #define RING3_MONITOR_DEV_ACPI_H
 
@@ -11,6 +11,7 @@ struct acpi_config {
     u16 serial_base[4];
     u8 serial_irq[4];
     bool mouse, printer;
+    bool apic;
 };
 
 // Writes the tables as they are to lie at `base` (a multiple of 64); the RSDP first. At most len

@@ -1,92 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "board.h"
-
-#include "a20.h"
-#include "acpi.h"
-#include "debug.h"
-#include "ferr.h"
-#include "firmware.h"
-#include "i440fx.h"
-#include "i8042.h"
-#include "i82077.h"
-#include "i8237.h"
-#include "i8254.h"
-#include "i8259.h"
-#include "ide.h"
-#include "lines.h"
-#include "lpt.h"
-#include "mc146818.h"
-#include "ns16550.h"
-#include "pci.h"
-#include "piix3.h"
-#include "piix4pm.h"
-#include "typist.h"
-#include "vga.h"
-#include "virtio_blk.h"
+#include "board_impl.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define MAX_SERIAL 4
-#define VIRTIO_SLOT 8 // of the first virtio disk
-
-struct board {
-    struct board_host host;
-    struct board_config config;
-    struct bus *bus;
-    struct timers timers;
-    struct lines lines;
-
-    struct i8259 pic[2];
-    struct i8254 pit;
-    struct mc146818 rtc;
-    struct i8042 kbc;
-    struct ps2_keyboard kbd;
-    struct a20 a20;
-    struct ns16550 com[MAX_SERIAL];
-    struct lpt lpt;
-    struct i8237_pages pages;
-    struct i8237 dma[2];
-    struct ferr ferr;
-    struct debug debug;
-    struct fw_cfg fw;
-    struct pci pci;
-    struct i440fx fx;
-    struct piix3 piix;
-    struct piix4pm pm;
-    struct vga vga;
-    struct typist typist;
-    struct board_drive drive[BOARD_DRIVES];
-    struct block *block[BOARD_DRIVES]; // by drive; NULL: no medium
-    struct ide ide;
-    struct i82077 fdc;
-    struct virtio_blk *virtio_blk[BOARD_DRIVES]; // by drive
-};
-
-// What a slot depends on.
-enum option {
-    ALWAYS,
-    COM1, COM2, COM3, COM4, // there are that many serial ports
-    LPT,                    // the host prints
-    FIRMWARE,               // there is firmware to read them
-};
-
-// The board: every chip with fixed ports, and the interrupt line it drives.
-struct slot {
-    const char *name;
-    u32 base, len;
-    const struct bus_ops *ops;
-    size_t chip;        // offset in struct board
-    enum option option;
-    int irq;            // -1: none
-    size_t wire;        // offset of the chip's struct irq
-};
 
 #define CHIP(field) offsetof(struct board, field)
 #define IRQ(line, wire) line, CHIP(wire)
 #define NO_IRQ -1, 0
 
-static const struct slot slots[] = {
+const struct slot board_slots[] = {
     // name            port  len  what answers          the chip       there   its line
     { "dma 0-3",      0x00, 16, &i8237_ops,          CHIP(dma[0]), ALWAYS, NO_IRQ },
     { "pic master",   0x20,  2, &i8259_ops,          CHIP(pic[0]), ALWAYS, NO_IRQ },
@@ -127,7 +49,12 @@ static const struct slot slots[] = {
     { "fw_cfg dma",  0x514,  8, &fw_cfg_dma_ops,     CHIP(fw),     FIRMWARE, NO_IRQ },
     { "pci address", 0xcf8,  4, &pci_address_ops,    CHIP(pci),    ALWAYS, NO_IRQ },
     { "pci data",    0xcfc,  4, &pci_data_ops,       CHIP(pci),    ALWAYS, NO_IRQ },
+    { "vga memory", VGA_WINDOW, VGA_WINDOW_LEN, &vga_memory_ops, CHIP(vga), ALWAYS, NO_IRQ },
+    { "ioapic", IOAPIC_BASE, IOAPIC_LEN, &ioapic_ops, CHIP(ioapic), APIC, NO_IRQ },
+    { "local apic", APIC_BASE, APIC_LEN, &apic_ops,   CHIP(apic),   APIC,   NO_IRQ },
 };
+
+const unsigned board_slots_count = ARRAY_LEN(board_slots);
 
 // Lines whose trigger mode is fixed to edge: 0, 1, 2, 8, 13.
 static const u8 elcr_mask[2] = { 0xf8, 0xde };
@@ -137,12 +64,14 @@ static void *chip_of(struct board *board, size_t offset)
     return (char *)board + offset;
 }
 
-static bool present(const struct board *board, const struct slot *slot)
+bool board_present(const struct board *board, const struct slot *slot)
 {
     if (slot->option == LPT)
         return board->host.parallel_out;
     if (slot->option == FIRMWARE)
         return board->config.firmware;
+    if (slot->option == APIC)
+        return board->config.apic;
     return slot->option <= board->config.serial_ports;
 }
 
@@ -156,16 +85,76 @@ static void intr_out(void *sink, int pin, bool level)
     board->host.intr(board->host.opaque, level);
 }
 
-static bool irq0_pending(void *pic)
+// The 8259s' INT: to the CPU itself, or as both APICs' first input.
+static void pic_out(void *sink, int pin, bool level)
 {
-    return ((const struct i8259 *)pic)->irr & 1;
+    struct board *board = sink;
+
+    if (!board->config.apic) {
+        intr_out(board, pin, level);
+        return;
+    }
+    apic_pic(&board->apic, 0, level);
+    ioapic_set(&board->ioapic, 0, level);
+}
+
+static void line_out(void *sink, int line, bool level)
+{
+    struct board *board = sink;
+
+    i8259_set(&board->pic[line / 8], line % 8, level);
+    if (board->config.apic)
+        ioapic_set(&board->ioapic, line ? line : IOAPIC_TIMER_PIN, level);
+}
+
+// The timer's tick may go to the 8259, to the I/O APIC, or to neither.
+static bool pic_irq0(const struct board *board)
+{
+    return board->pic[0].ready && !(board->pic[0].imr & 1);
+}
+
+static bool ioapic_irq0(const struct board *board)
+{
+    return board->config.apic && !ioapic_masked(&board->ioapic, IOAPIC_TIMER_PIN);
+}
+
+static bool irq0_pending(void *opaque)
+{
+    const struct board *board = opaque;
+
+    return ioapic_irq0(board)
+               ? apic_requested(&board->apic, ioapic_vector(&board->ioapic, IOAPIC_TIMER_PIN))
+               : board->pic[0].irr & 1;
 }
 
 static bool irq0_masked(void *opaque)
 {
-    const struct i8259 *pic = opaque;
+    const struct board *board = opaque;
 
-    return !pic->ready || (pic->imr & 1);
+    return !pic_irq0(board) && !ioapic_irq0(board);
+}
+
+static void apic_acked(void *opaque, u8 vector)
+{
+    struct board *board = opaque;
+
+    if (ioapic_irq0(board) && vector == ioapic_vector(&board->ioapic, IOAPIC_TIMER_PIN))
+        i8254_irq0_acked(&board->pit);
+}
+
+static void apic_eoi(void *opaque, u8 vector)
+{
+    struct board *board = opaque;
+
+    ioapic_eoi(&board->ioapic, vector);
+}
+
+static void nmi_out(void *opaque)
+{
+    struct board *board = opaque;
+
+    if (board->host.nmi)
+        board->host.nmi(board->host.opaque);
 }
 
 static void reset_out(void *opaque)
@@ -187,16 +176,22 @@ static void wire(struct board *board)
     for (int n = 0; n < 2; n++)
         board->pic[n].elcr_mask = elcr_mask[n];
     board->pic[0].slave = &board->pic[1];
-    board->pic[0].out = (struct irq){ intr_out, board, 0 };
+    board->pic[0].out = (struct irq){ pic_out, board, 0 };
     board->pic[1].out = (struct irq){ i8259_set, &board->pic[0], 2 };
     for (int n = 0; n < LINES; n++)
         if (n != 2)
-            board->lines.sink[n] = (struct irq){ i8259_set, &board->pic[n / 8], n % 8 };
+            board->lines.sink[n] = (struct irq){ line_out, board, n };
     board->pic[0].acked = i8254_irq0_acked;
     board->pic[0].acked_opaque = &board->pit;
     board->pit.irq0_pending = irq0_pending;
     board->pit.irq0_masked = irq0_masked;
-    board->pit.pic = &board->pic[0];
+    board->pit.pic = board;
+    board->apic.out = (struct irq){ intr_out, board, 0 };
+    board->apic.nmi = nmi_out;
+    board->apic.init = reset_out;
+    board->apic.eoi = apic_eoi;
+    board->apic.acked = apic_acked;
+    board->apic.opaque = board;
     board->rtc.alarm = piix4pm_rtc_alarm;
     board->rtc.alarm_opaque = &board->pm;
     board->kbc.set_a20 = a20_set;
@@ -319,6 +314,9 @@ static bool init_chips(struct board *board, struct log *log)
 
     timers_init(&board->timers, &board->host);
     lines_init(&board->lines);
+    apic_init(&board->apic, &board->timers);
+    ioapic_init(&board->ioapic, &board->apic);
+    board->apic_at = APIC_BASE;
     i8254_init(&board->pit, &board->timers);
     mc146818_init(&board->rtc, &board->timers, ram_size);
     ps2_keyboard_init(&board->kbd, &board->timers);
@@ -349,20 +347,17 @@ static bool plug(struct board *board, struct err *err)
 {
     const struct board_config *config = &board->config;
 
-    for (unsigned i = 0; i < ARRAY_LEN(slots); i++) {
-        const struct slot *slot = &slots[i];
+    for (unsigned i = 0; i < ARRAY_LEN(board_slots); i++) {
+        const struct slot *slot = &board_slots[i];
 
-        if (!present(board, slot))
+        if (!board_present(board, slot))
             continue;
-        if (!bus_add(board->bus, BUS_PORT, slot->base, slot->len, slot->ops,
+        if (!bus_add(board->bus, slot_space(slot), slot->base, slot->len, slot->ops,
                      chip_of(board, slot->chip), slot->name, err))
             return false;
         if (slot->irq >= 0)
             *(struct irq *)chip_of(board, slot->wire) = lines_connect(&board->lines, slot->irq);
     }
-    if (!bus_add(board->bus, BUS_MMIO, VGA_WINDOW, VGA_WINDOW_LEN, &vga_memory_ops, &board->vga,
-                 "vga memory", err))
-        return false;
     return config->debug_exit_base < 0
            || bus_add(board->bus, BUS_PORT, config->debug_exit_base, config->debug_exit_size,
                       &debug_exit_ops, &board->debug, "isa-debug-exit", err);
@@ -478,8 +473,10 @@ void board_destroy(struct board *board)
 {
     if (!board)
         return;
-    for (unsigned i = 0; i < ARRAY_LEN(slots); i++)
-        bus_remove(board->bus, BUS_PORT, slots[i].base, chip_of(board, slots[i].chip));
+    for (unsigned i = 0; i < ARRAY_LEN(board_slots); i++)
+        bus_remove(board->bus, slot_space(&board_slots[i]), board_slots[i].base,
+                   chip_of(board, board_slots[i].chip));
+    bus_remove(board->bus, BUS_MMIO, board->apic_at, &board->apic);
     if (board->config.debug_exit_base >= 0)
         bus_remove(board->bus, BUS_PORT, board->config.debug_exit_base, &board->debug);
     piix4pm_remove(&board->pm);
@@ -494,7 +491,6 @@ void board_destroy(struct board *board)
         block_close(board->block[i]);
     }
     fw_cfg_destroy(&board->fw);
-    bus_remove(board->bus, BUS_MMIO, VGA_WINDOW, &board->vga);
     vga_destroy(&board->vga);
     free(board);
 }
@@ -519,6 +515,8 @@ static void hand_over(struct board *board)
     i8259_set_elcr(&board->pic[1], level >> 8);
     program_timer(board, 0, 0x36, 0);  // 18.2 Hz
     program_timer(board, 1, 0x74, 18); // memory refresh
+    if (board->config.apic)
+        apic_hand_over(&board->apic);
     vga_set_text_mode(&board->vga);
 }
 
@@ -529,6 +527,11 @@ void board_reset(struct board *board)
         i8237_reset(&board->dma[n]);
     }
     memset(&board->pages, 0, sizeof(board->pages));
+    if (board->config.apic) {
+        board_apic_base(board, APIC_BASE | APIC_BASE_ENABLE);
+        apic_reset(&board->apic);
+        ioapic_reset(&board->ioapic);
+    }
     i8254_reset(&board->pit);
     mc146818_reset(&board->rtc);
     i8042_reset(&board->kbc);
@@ -582,6 +585,12 @@ int board_intr_ack(void *opaque)
 {
     struct board *board = opaque;
 
+    if (board->config.apic) {
+        int vector = apic_ack(&board->apic);
+
+        if (vector != -1)
+            return vector < 0 ? -1 : vector;
+    }
     // The CPU does not begin the acknowledge cycle when INTR has fallen meanwhile.
     return i8259_int(&board->pic[0]) ? i8259_ack(&board->pic[0]) : -1;
 }
@@ -618,6 +627,38 @@ bool board_pixels(struct board *board, struct screen_pixels *out)
     return vga_pixels(&board->vga, out);
 }
 
+void board_apic_base(void *opaque, u64 value)
+{
+    struct board *board = opaque;
+    u32 to = value & PAGE_MASK;
+    struct err err;
+
+    if (!board->config.apic)
+        return;
+    apic_enable(&board->apic, value & APIC_BASE_ENABLE);
+    // Disabled, or where something else is, or beyond 4 GiB, it does not answer.
+    if (!(value & APIC_BASE_ENABLE) || value >> 32)
+        to = 0;
+    if (to == board->apic_at)
+        return;
+    if (board->apic_at)
+        bus_remove(board->bus, BUS_MMIO, board->apic_at, &board->apic);
+    board->apic_at = to && bus_add(board->bus, BUS_MMIO, to, APIC_LEN, &apic_ops, &board->apic,
+                                   "local apic", &err) ? to : 0;
+}
+
+size_t board_mp_table(struct board *board, u32 base, u8 *out)
+{
+    struct mptable_config config = {
+        .cpu_signature = board->config.cpu_signature,
+        .cpu_features = board->config.cpu_features,
+    };
+
+    for (unsigned n = 0; n < PCI_PIRQS; n++)
+        config.pci_lines |= BIT(piix3_default_line(n));
+    return board->config.apic ? mptable_build(&config, base, out) : 0;
+}
+
 size_t board_acpi_tables(struct board *board, u32 base, u8 *out, size_t len)
 {
     struct acpi_config config = {
@@ -625,114 +666,13 @@ size_t board_acpi_tables(struct board *board, u32 base, u8 *out, size_t len)
         .serial_ports = board->config.serial_ports,
         .mouse = board->kbc.aux.dev,
         .printer = board->host.parallel_out,
+        .apic = board->config.apic,
     };
 
-    for (unsigned i = 0; i < ARRAY_LEN(slots); i++)
-        if (slots[i].option >= COM1 && slots[i].option <= COM4) {
-            config.serial_base[slots[i].option - COM1] = slots[i].base;
-            config.serial_irq[slots[i].option - COM1] = slots[i].irq;
+    for (unsigned i = 0; i < ARRAY_LEN(board_slots); i++)
+        if (board_slots[i].option >= COM1 && board_slots[i].option <= COM4) {
+            config.serial_base[board_slots[i].option - COM1] = board_slots[i].base;
+            config.serial_irq[board_slots[i].option - COM1] = board_slots[i].irq;
         }
     return acpi_build(&config, base, out, len);
-}
-
-// ---- Information pages
-
-static void print_pic(struct board *board, FILE *f)
-{
-    i8259_print(&board->pic[0], "pic master", f);
-    i8259_print(&board->pic[1], "pic slave ", f);
-    piix3_print(&board->piix, f);
-}
-
-static void print_pci(struct board *board, FILE *f)
-{
-    pci_print(&board->pci, f);
-}
-
-static void print_irq(struct board *board, FILE *f)
-{
-    for (unsigned line = 0; line < LINES; line++) {
-        fprintf(f, "irq %2u: %s %10llu", line, board->lines.driven[line] ? "high" : "low ",
-                (unsigned long long)board->lines.rises[line]);
-        for (unsigned i = 0; i < ARRAY_LEN(slots); i++)
-            if (slots[i].irq == (int)line && present(board, &slots[i]))
-                fprintf(f, "  %s", slots[i].name);
-        for (unsigned pirq = 0; pirq < PCI_PIRQS; pirq++)
-            if (piix3_line(&board->piix, pirq) == (int)line)
-                fprintf(f, "  pirq%c", 'a' + (int)pirq);
-        fputc('\n', f);
-    }
-}
-
-static void print_mtree(struct board *board, FILE *f)
-{
-    static const char *const space_name[BUS_SPACES] = { "ports", "memory-mapped I/O" };
-
-    for (int space = 0; space < BUS_SPACES; space++) {
-        fprintf(f, "%s\n", space_name[space]);
-        for (unsigned i = 0; i < board->bus->count[space]; i++) {
-            const struct bus_range *r = &board->bus->range[space][i];
-
-            fprintf(f, "  %0*x-%0*x %s\n", space == BUS_PORT ? 4 : 8, r->base,
-                    space == BUS_PORT ? 4 : 8, r->base + (r->len - 1), r->name);
-        }
-    }
-}
-
-static void print_timers(struct board *board, FILE *f)
-{
-    i8254_print(&board->pit, f);
-    mc146818_print(&board->rtc, f);
-    piix4pm_print(&board->pm, f);
-}
-
-static void print_dma(struct board *board, FILE *f)
-{
-    i8237_print(&board->dma[0], f);
-    i8237_print(&board->dma[1], f);
-}
-
-static void print_serial(struct board *board, FILE *f)
-{
-    for (unsigned n = 0; n < board->config.serial_ports; n++)
-        ns16550_print(&board->com[n], f);
-}
-
-static void print_keyboard(struct board *board, FILE *f)
-{
-    i8042_print(&board->kbc, f);
-}
-
-static void print_block(struct board *board, FILE *f)
-{
-    ide_print(&board->ide, f);
-    i82077_print(&board->fdc, f);
-    for (unsigned i = 0; i < board->config.drives; i++)
-        if (board->virtio_blk[i])
-            block_print(board->block[i], board->virtio_blk[i]->name, f);
-}
-
-static void print_vga(struct board *board, FILE *f)
-{
-    vga_print(&board->vga, f);
-}
-
-static const struct {
-    const char *name;
-    void (*print)(struct board *board, FILE *f);
-} pages[] = {
-    { "pic", print_pic },       { "pci", print_pci },       { "irq", print_irq },
-    { "mtree", print_mtree },   { "timers", print_timers }, { "dma", print_dma },
-    { "serial", print_serial }, { "keyboard", print_keyboard },
-    { "vga", print_vga },           { "block", print_block },
-};
-
-bool board_info(struct board *board, const char *what, FILE *f)
-{
-    for (unsigned i = 0; i < ARRAY_LEN(pages); i++)
-        if (!strcmp(pages[i].name, what)) {
-            pages[i].print(board, f);
-            return true;
-        }
-    return false;
 }

@@ -19,7 +19,7 @@ struct board_host {
     void *opaque;
     u64 (*now_ns)(void *opaque);                      // monotonic guest time
     u64 (*wall_us)(void *opaque);                     // host wall-clock time, UTC, for the RTC
-    void (*intr)(void *opaque, bool level);           // the PIC's INTR output
+    void (*intr)(void *opaque, bool level);           // INTR, from the local APIC or the PIC
     void (*reset)(void *opaque);                      // CPU and board reset requested
     void (*power_off)(void *opaque);
     void (*debug_exit)(void *opaque, u32 value);      // isa-debug-exit
@@ -37,6 +37,7 @@ struct board_host {
     void (*dma_read)(void *opaque, u64 gpa, void *buf, size_t len);
     void (*dma_write)(void *opaque, u64 gpa, const void *buf, size_t len);
     void (*parallel_out)(void *opaque, u8 byte);      // LPT1
+    void (*nmi)(void *opaque);
     // Callable from any thread: board_poll is to run soon.
     void (*kick)(void *opaque);
     // The guest cannot go on until the user has mended something: stop it and say why. What waits goes
@@ -63,6 +64,8 @@ struct board_config {
     const char *boot_order;
     bool boot_menu;
     unsigned boot_menu_wait_ms;
+    bool apic;             // the CPU has a local APIC, and so the board an I/O APIC
+    u32 cpu_signature, cpu_features; // CPUID.1's EAX and EDX, for the MP table
     const struct board_drive *drive; // copied, but not its strings
     unsigned drives;
     const u8 *vga_rom;     // the VGA's option ROM, copied; vga_rom_len 0: none
@@ -93,6 +96,8 @@ size_t board_serial_room(struct board *board, int port);
 
 // Interrupt acknowledge: the vector, or -1 if the PIC has none after all.
 int board_intr_ack(void *board);
+// The CPU's IA32_APIC_BASE was written.
+void board_apic_base(void *board, u64 value);
 // FERR# from the CPU (IRQ 13 when CR0.NE = 0).
 void board_ferr(void *board, bool level);
 // Presses the ACPI power button.
@@ -108,6 +113,11 @@ bool board_press(struct board *board, const u8 *keys, unsigned count, unsigned h
 // base. Writes at most len bytes to out; returns the size used. The RSDP comes first.
 size_t board_acpi_tables(struct board *board, u32 base, u8 *out, size_t len);
 
+// The MP tables to lie at base (a multiple of 16), for a machine without firmware: at most
+// BOARD_MP_MAX bytes; 0: there are no APICs.
+#define BOARD_MP_MAX 512
+size_t board_mp_table(struct board *board, u32 base, u8 *out);
+
 // What was stopped by an error of the host's goes on.
 void board_resume(struct board *board);
 // Puts another image into a drive by its name ("ide1-cd0", "floppy0"), or with file NULL takes it out.
@@ -117,8 +127,10 @@ bool board_change(struct board *board, const char *drive, const char *file, stru
 void board_screen(struct board *board, struct screen_text *out);
 bool board_pixels(struct board *board, struct screen_pixels *out);
 
-// `info NAME` texts for the console ("pic", "pci", "irq", "mtree", "timers", "dma", "serial",
-// "keyboard"); false if there is no such page.
+// Prints the board as it is built, a line a chip.
+void board_print_table(FILE *f);
+// `info NAME` texts for the console ("pic", "apic", "pci", "irq"... board_info.c has the list); false if
+// there is no such page.
 bool board_info(struct board *board, const char *what, FILE *f);
 
 #endif

@@ -16,7 +16,8 @@ static void run_help(struct machine *m, const char *args, FILE *f);
 static void run_info(struct machine *m, const char *args, FILE *f)
 {
     if (!*args)
-        fprintf(f, "info registers, faults, tlb, stats, pic, pci, mtree, irq, vga, block\n");
+        fprintf(f, "info registers, faults, tlb, stats, pic, apic, ioapic, pci, mtree, irq, timers, dma,\n"
+                   "     serial, keyboard, vga, block\n");
     else if (!machine_info(m, args, f))
         fprintf(f, "there is no info %s; info alone lists what there is\n", args);
 }

@@ -87,6 +87,14 @@ static void print_logs(void)
 #undef X
 }
 
+static void print_devices(void)
+{
+    printf("What -device adds:\n"
+           "isa-debug-exit  iobase=0x501,iosize=2: a write of V ends ring3 with status V<<1 | 1\n\n"
+           "What the board always has:\n");
+    machine_print_board(stdout);
+}
+
 // ---- Parts
 
 static unsigned edit_distance(const char *a, const char *b)
@@ -219,6 +227,31 @@ static bool parse_device(struct options *o, const char *text, struct err *err)
     return true;
 }
 
+// pc is the only machine; its name may come first, or as type=.
+static bool parse_machine(struct options *o, const char *text, struct err *err)
+{
+    char copy[128], *rest = copy, *key;
+    bool first = true;
+
+    snprintf(copy, sizeof(copy), "%s", text);
+    if (strlen(text) >= sizeof(copy))
+        return err_set(err, EXIT_USAGE, "-machine: too long");
+    for (; (key = strsep(&rest, ",")); first = false) {
+        char *value = key;
+
+        strsep(&value, "=");
+        if ((first && !value && strcmp(key, "pc") == 0) ||
+            (value && strcmp(key, "type") == 0 && strcmp(value, "pc") == 0))
+            continue;
+        if (!value || strcmp(key, "apic") != 0 ||
+            (strcmp(value, "on") != 0 && strcmp(value, "off") != 0))
+            return err_set(err, EXIT_USAGE, "-machine %s: there is one machine, pc, with one option, "
+                           "apic=on|off; -machine help prints its board", text);
+        o->machine.apic = strcmp(value, "on") == 0;
+    }
+    return true;
+}
+
 // ---- The whole
 
 static bool once(const char **where, const char *name, const char *value, struct err *err)
@@ -249,8 +282,9 @@ static bool take(struct options *o, const char *name, const char *arg, bool *don
     else if (arg && strcmp(arg, "help") == 0 && strcmp(name, "d") == 0)
         print_logs();
     else if (arg && strcmp(arg, "help") == 0 && strcmp(name, "device") == 0)
-        printf("isa-debug-exit  iobase=0x501, iosize=2: a write of V ends ring3 with status "
-               "V<<1 | 1\n");
+        print_devices();
+    else if (arg && strcmp(arg, "help") == 0 && (strcmp(name, "machine") == 0 || strcmp(name, "M") == 0))
+        machine_print_board(stdout);
     else
         *done = false;
     if (*done)
@@ -279,6 +313,8 @@ static bool take(struct options *o, const char *name, const char *arg, bool *don
         return once(&m->bt_options, name, arg, err);
     if (strcmp(name, "d") == 0)
         return options_log(arg, &o->log_mask, err);
+    if (strcmp(name, "machine") == 0 || strcmp(name, "M") == 0)
+        return parse_machine(o, arg, err);
     if (strcmp(name, "device") == 0)
         return parse_device(o, arg, err);
     if (strcmp(name, "m") == 0) {
@@ -332,7 +368,7 @@ static bool unknown_option(const char *given, struct err *err)
 static void defaults(struct options *o)
 {
     *o = (struct options){
-        .machine = { .ram_size = 128ull << 20, .cpu = "pentium3", .debug_exit_base = -1,
+        .machine = { .ram_size = 128ull << 20, .cpu = "pentium3", .debug_exit_base = -1, .apic = true,
                      .serial_fd = -1 },
     };
 }

@@ -66,6 +66,7 @@ static void seed(struct lockstep *ls)
     s->mmu = wiring.mmu;
     s->log = &ls->quiet;
     s->intr_ack = NULL;
+    s->apic_base_changed = NULL;
     s->pic = NULL;
     s->ferr = wiring.ferr;
     s->clock = wiring.clock;

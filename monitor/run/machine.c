@@ -13,6 +13,7 @@
 // Where Debian's package puts it.
 #define BIOS "/usr/share/seabios/bios.bin"
 #define VGA_BIOS "/usr/share/seabios/vgabios-stdvga.bin"
+#define MP_TABLE 0xf5c00u
 #define RAM_MIN (2ull << 20)
 #define RAM_MAX 0xe0000000ull
 
@@ -63,6 +64,13 @@ static void host_intr(void *opaque, bool level)
         vcpu_post(m->v, EV_INTR);
     else
         __atomic_and_fetch(&m->v->event, ~(u32)EV_INTR, __ATOMIC_SEQ_CST);
+}
+
+static void host_nmi(void *opaque)
+{
+    struct machine *m = opaque;
+
+    vcpu_post(m->v, EV_NMI);
 }
 
 static void host_reset(void *opaque)
@@ -218,6 +226,9 @@ static bool create_board(struct machine *m, struct err *err)
         .debug_exit_base = m->config.debug_exit_base,
         .debug_exit_size = m->config.debug_exit_size,
         .firmware = m->config.bios != NULL,
+        .apic = m->v->has_apic,
+        .cpu_signature = m->v->model->signature,
+        .cpu_features = m->v->model->features_edx,
         .boot_order = m->config.boot_once ? m->config.boot_once : m->config.boot_order,
         .boot_menu = m->config.boot_menu,
         .drive = m->config.drive,
@@ -244,6 +255,7 @@ static bool create_board(struct machine *m, struct err *err)
         .stop = host_stop,
         .memory_create = host_memory_create,
         .memory_place = host_memory_place,
+        .nmi = host_nmi,
     };
 
     // Without it there is no picture, but a machine all the same: only SeaBIOS itself is a must.
@@ -270,6 +282,7 @@ static bool create_vcpu(struct machine *m, struct err *err)
     m->v->bus = &m->bus;
     m->v->model = model;
     m->v->log = m->config.log;
+    m->v->has_apic = m->config.apic && model->features_edx & CPUID_APIC;
     return true;
 }
 
@@ -311,6 +324,7 @@ static bool build(struct machine *m, struct err *err)
     m->v->intr_ack = board_intr_ack;
     m->v->pic = m->board;
     m->v->ferr = board_ferr;
+    m->v->apic_base_changed = board_apic_base;
     m->engine = m->ops->create(m->v, m->config.bt_options, err);
     if (!m->engine ||
         !io_init(&m->io, m->config.serial_fd, m->config.timeout_s, io_ready, m, err))
@@ -373,6 +387,15 @@ static bool place_acpi(struct machine *m, u32 *base, u32 *len, struct err *err)
     return true;
 }
 
+// Systems look for the MP tables' pointer in the BIOS's ROM.
+static void place_mp_table(struct machine *m)
+{
+    u8 table[BOARD_MP_MAX];
+    size_t len = board_mp_table(m->board, MP_TABLE, table);
+
+    phys_write(&m->phys, MP_TABLE, table, len);
+}
+
 static void restarted(struct machine *m)
 {
     if (m->ops->restarted)
@@ -402,6 +425,7 @@ bool machine_load(struct machine *m, struct err *err)
     }
     // All protocols but the boot sector's promise A20 on, and firmware would have left it so.
     m->phys.a20_mask = ~0u;
+    place_mp_table(m);
     if (!place_acpi(m, &load.acpi_base, &load.acpi_len, err) ||
         !load_guest(&load, v, &m->phys, err))
         return false;
@@ -491,6 +515,11 @@ bool machine_info(struct machine *m, const char *what, FILE *f)
     else
         return board_info(m->board, what, f);
     return true;
+}
+
+void machine_print_board(FILE *f)
+{
+    board_print_table(f);
 }
 
 void machine_print_stats(struct machine *m, FILE *f)

@@ -24,6 +24,7 @@ struct machine_config {
     unsigned drives;
     unsigned boot_menu_wait_ms;
     int debug_exit_base, debug_exit_size; // base -1: none
+    bool apic;                    // local APIC and I/O APIC, where the CPU model has one
     bool no_reboot;
     unsigned timeout_s;           // 0: none
     struct log *log;              // not owned
@@ -71,6 +72,8 @@ void machine_key(struct machine *m, u8 key, bool down);
 // `info WHAT` (registers, faults, tlb, stats, and the board's pic, pci, mtree, irq...); false if
 // there is no such page.
 bool machine_info(struct machine *m, const char *what, FILE *f);
+// Prints the board that every machine is built on.
+void machine_print_board(FILE *f);
 void machine_print_stats(struct machine *m, FILE *f);
 
 #endif
