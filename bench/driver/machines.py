@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs lists of workloads: natively, in ring3, in QEMU. Reads the reports of programs/suite.c."""
+"""Machines that run workloads one at a time, as programs/suite.c is told: natively, in ring3, QEMU, Bochs."""
 
 import os
+import pathlib
 import re
 import selectors
 import signal
@@ -15,9 +16,11 @@ from dataclasses import dataclass
 class Sample:
     """One measurement, or why there is none."""
 
-    ns: int = 0
+    ns: int = 0  # less what the machine waited for a CPU
     checksum: str = ""
+    raw_ns: int = 0  # as the machine's own clock has it
     wall: float = 0.0  # seconds between the markers, as the host saw them; 0 where that means nothing
+    delay: float = 0.0  # seconds of it in which the machine's busiest thread waited for a CPU
     error: str = ""
 
 
@@ -27,99 +30,140 @@ def list_text(files, workloads):
     return "\n".join(lines) + "\n"
 
 
-class Report:
-    """Collects what `suite` says, line by line."""
-
-    def __init__(self):
-        self.samples = {}
-        self.current = None
-        self.began = 0.0
-        self.ended = None  # when the @end of a line came that is not complete yet
-        self.started = self.done = False
-
-    def line(self, text, when):
-        words = text.split()
-        if not words or not words[0].startswith("@"):
-            return
-        if words[0] == "@start":
-            self.started = True
-        elif words[0] == "@begin" and len(words) == 2:
-            self.current, self.began = words[1], when
-        elif words[0] == "@end" and len(words) == 4 and words[1] == self.current:
-            self.samples[words[1]] = Sample(int(words[2]), words[3], (self.ended or when) - self.began)
-            self.current = None
-        elif words[0] == "@fail" and len(words) >= 2:
-            self.samples[words[1]] = Sample(error=" ".join(words[2:]))
-            self.current = None
-        elif words[0] == "@done":
-            self.done = True
-
-
-def follow(command, report, seconds, on_line=None, environment=None):
-    """Runs `command`, feeding its output to the report. Returns (status or None on a time-out, last lines)."""
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               start_new_session=True, env=environment)
-    selector = selectors.DefaultSelector()
-    selector.register(process.stdout, selectors.EVENT_READ)
-    buffer, tail, limit = b"", [], time.monotonic() + seconds
-    try:
-        while True:
-            if not selector.select(max(0, limit - time.monotonic())):
-                return None, tail
-            data = os.read(process.stdout.fileno(), 65536)
-            when = time.monotonic()
-            if not data:
-                process.wait(timeout=30)
-                return process.returncode, tail
-            *lines, buffer = (buffer + data).split(b"\n")
-            for line in lines:
-                text = line.decode(errors="replace").strip()
-                tail = tail[-80:] + [text]
-                before = report.current
-                report.line(text, when)
-                if on_line and before != report.current:
-                    on_line(report)
-                report.ended = None
-            if buffer.startswith(b"@end") and report.ended is None:
-                report.ended = when
-    except subprocess.TimeoutExpired:
-        return None, tail
-    finally:
-        selector.close()
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        process.stdin.close()
-        process.stdout.close()
-
-
 def last_words(tail):
     """The lines that say most about a machine's end."""
     telling = [t for t in tail if "panic" in t or "ring3:" in t or "Oops" in t or "BUG" in t]
     return " / ".join((telling or [t for t in tail if t and not t.startswith("@")])[-3:])
 
 
-def run_all(start, workloads, tick, environment=None):
-    """Runs the workloads, starting anew behind one that ends the machine. start(left) gives a command and a limit."""
-    samples, left, tail = {}, list(workloads), []
-    while left:
-        report = Report()
-        command, seconds = start(left)
-        status, tail = follow(command, report, seconds, lambda r: r.current or tick(), environment)
-        samples.update(report.samples)
-        missing = [w for w in left if w.key not in report.samples]
-        if not missing:
-            break
-        why = "did not answer" if status is None else f"ended with status {status}"
-        error = f"the machine {why}: {last_words(tail)}"
-        if not report.started:
-            samples.update((w.key, Sample(error=error)) for w in missing)
-            break
-        culprit = report.current or missing[0].key
-        samples[culprit] = Sample(error=error)
-        tick()
-        left = [w for w in missing if w.key != culprit]
-    return samples
+class Process:
+    """A child with a line of output at a time. Ends with its object."""
+
+    def __init__(self, command, environment=None):
+        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, start_new_session=True, env=environment)
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.child.stdout, selectors.EVENT_READ)
+        self.buffer, self.tail = b"", []
+
+    def read(self, until):
+        """Appends what comes to the buffer. False at the end of the output or of the time."""
+        if not self.selector.select(max(0, until - time.monotonic())):
+            return False
+        data = os.read(self.child.stdout.fileno(), 65536)
+        self.buffer += data
+        return bool(data)
+
+    def line(self, until, seen=None):
+        """The next line, None if there is none. seen() is called when something of one that is not complete is there."""
+        while b"\n" not in self.buffer:
+            if seen and self.buffer.startswith(b"@end"):
+                seen()
+            if not self.read(until):
+                return None
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        text = line.decode(errors="replace").strip()
+        self.tail = self.tail[-80:] + [text]
+        return text
+
+    def say(self, text):
+        try:
+            self.child.stdin.write(text.encode())
+            self.child.stdin.flush()
+        except OSError:
+            pass  # it has ended: whoever reads will see
+
+    def why(self):
+        """How it ended, if it did."""
+        try:
+            return f"ended with status {self.child.wait(timeout=0.5)}"
+        except subprocess.TimeoutExpired:
+            return "did not answer"
+
+    def threads(self):
+        """{thread: (nanoseconds run, nanoseconds waited for a CPU)}"""
+        result = {}
+        for path in pathlib.Path(f"/proc/{self.child.pid}/task").glob("*/schedstat"):
+            try:
+                run, waited, _ = path.read_text().split()
+                result[path.parent.name] = int(run), int(waited)
+            except (OSError, ValueError):
+                continue  # a thread that ended; a kernel that does not count
+        return result
+
+    def close(self):
+        self.selector.close()
+        if self.child.poll() is None:
+            os.killpg(self.child.pid, signal.SIGKILL)
+        self.child.wait()
+        try:
+            self.child.stdin.close()
+        except OSError:
+            pass
+        self.child.stdout.close()
+
+
+def busiest_delay(before, after):
+    """The seconds that the busiest thread waited between two Process.threads()."""
+    grown = [(run - before.get(t, (0, 0))[0], waited - before.get(t, (0, 0))[1]) for t, (run, waited) in after.items()]
+    return max(grown, default=(0, 0))[1] / 1e9
+
+
+class Session:
+    """A started machine that is told what to run. `start`: makes its Process, called again when a workload ended it."""
+
+    def __init__(self, start, seconds, native):
+        self.start, self.seconds, self.native = start, seconds, native
+        self.process, self.problem = None, ""
+
+    def ready(self):
+        """Starts it if need be. False, with self.problem, if it cannot be started."""
+        if self.process or self.problem:
+            return not self.problem
+        self.process = self.start()
+        until = time.monotonic() + self.seconds
+        while (line := self.process.line(until)) is not None:
+            if line.startswith("@start"):
+                return True
+        self.problem = f"the machine {self.process.why()}: {last_words(self.process.tail)}"
+        self.close()
+        return False
+
+    def run(self, workload):
+        if not self.ready():
+            return Sample(error=self.problem)
+        process = self.process
+        until = time.monotonic() + workload.seconds + 30
+        ended = []
+        begun, before = time.monotonic(), {}
+        process.say(workload.key + "\n")
+        while (line := process.line(until, lambda: ended or ended.append(time.monotonic()))) is not None:
+            words = line.split()
+            if words[:2] == ["@begin", workload.key]:
+                begun, before = time.monotonic(), process.threads()
+            elif words[:2] == ["@end", workload.key] and len(words) == 5:
+                wall = (ended[0] if ended else time.monotonic()) - begun
+                if self.native:
+                    delay = int(words[4]) / 1e9 if workload.alone else 0.0
+                else:
+                    delay = busiest_delay(before, process.threads())
+                return self.sample(int(words[2]), words[3], wall, delay)
+            elif words[:2] == ["@fail", workload.key]:
+                return Sample(error=" ".join(words[2:]))
+        error = f"the machine {process.why()}: {last_words(process.tail)}"
+        self.close()
+        return Sample(error=error)
+
+    @staticmethod
+    def sample(ns, checksum, wall, delay):
+        # What a self-timed work excludes has its share of the waiting.
+        share = min(1.0, ns / 1e9 / wall) if wall else 1.0
+        return Sample(max(1, ns - int(min(delay * share * 1e9, 0.9 * ns))), checksum, ns, wall, delay)
+
+    def close(self):
+        if self.process:
+            self.process.close()
+            self.process = None
 
 
 # Libraries choose functions by the CPU's features. Programs are to run the code that they would run in a guest.
@@ -138,12 +182,10 @@ class Native:
     def __init__(self, tree):
         self.tree = tree
 
-    def run(self, plan, workloads, tick):
-        def start(left):
-            (self.tree / "list").write_text(list_text(plan.files, left))
-            return [self.tree / "bin" / "suite", self.tree], 60 + sum(w.seconds for w in left)
-
-        return run_all(start, workloads, tick, ENVIRONMENT)
+    def session(self, plan, cpu, needs, workloads):
+        del cpu, needs
+        (self.tree / "list").write_text(list_text(plan.files, workloads))
+        return Session(lambda: Process([self.tree / "bin" / "suite", self.tree], ENVIRONMENT), 120, True)
 
 
 class Guest:
@@ -152,27 +194,24 @@ class Guest:
     def __init__(self, name, command, kernel, images, memory, list_image):
         self.name, self.command, self.kernel, self.images = name, command, kernel, images
         self.memory, self.list_image = memory, list_image
+        self.files = []
 
     def arguments(self, cpu, initrd, append, memory):
         return [*self.command, "-kernel", self.kernel, "-initrd", initrd, "-append", append, "-m", str(memory),
                 "-cpu", cpu, "-nographic", "-no-reboot"]
 
-    def run(self, plan, workloads, tick):
-        samples = {}
-        for cpu, needs in sorted({(w.cpu, w.needs) for w in workloads}):
-            chosen = [w for w in workloads if (w.cpu, w.needs) == (cpu, needs)]
-            with tempfile.NamedTemporaryFile(prefix="bench-initrd") as initrd:
-                def start(left, cpu=cpu, needs=needs, initrd=initrd):
-                    initrd.seek(0)
-                    initrd.truncate()
-                    initrd.write(self.images[needs] + self.list_image(list_text(plan.files, left)))
-                    initrd.flush()
-                    return (self.arguments(cpu, initrd.name, "console=ttyS0 quiet loglevel=1 panic=-1",
-                                           max(self.memory, 768) if needs else self.memory),
-                            180 + sum(w.seconds for w in left))
+    def initrd(self, plan, needs, workloads):
+        file = tempfile.NamedTemporaryFile(prefix="bench-initrd")
+        file.write(self.images[needs] + self.list_image(list_text(plan.files, workloads)))
+        file.flush()
+        self.files.append(file)  # it lives as long as its name is needed
+        return file.name
 
-                samples.update(run_all(start, chosen, tick))
-        return samples
+    def session(self, plan, cpu, needs, workloads):
+        initrd = self.initrd(plan, needs, workloads)
+        command = self.arguments(cpu, initrd, "console=ttyS0 quiet loglevel=1 panic=-1",
+                                 max(self.memory, 768) if needs else self.memory)
+        return Session(lambda: Process(command), 240, False)
 
     def nano(self, elf):
         """{name: cycles} of the guest in bench/nano; empty if it failed."""
@@ -183,28 +222,19 @@ class Guest:
             output = late.stdout or b""
         return {name.decode(): float(cycles) for name, cycles in re.findall(rb"@nano (\w+) ([0-9.]+)", output)}
 
+    def boot_command(self, initrd):
+        return self.arguments("pentium3", initrd, "console=ttyS0", self.memory)
+
     def boot(self, initrd, prompt, seconds):
         """The time until the shell's prompt."""
-        process = subprocess.Popen(self.arguments("pentium3", initrd, "console=ttyS0", self.memory),
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                   start_new_session=True)
-        begin, output = time.monotonic(), b""
+        begin = time.monotonic()
+        process = Process(self.boot_command(initrd))
         try:
-            with selectors.DefaultSelector() as selector:
-                selector.register(process.stdout, selectors.EVENT_READ)
-                while prompt not in output:
-                    left = begin + seconds - time.monotonic()
-                    if left <= 0 or not selector.select(left):
-                        return Sample(error=f"no shell within {seconds} s")
-                    data = os.read(process.stdout.fileno(), 65536)
-                    if not data:
-                        return Sample(error="the machine ended with status "
-                                            f"{process.wait()}: {output[-200:].decode(errors='replace')}")
-                    output += data
-                return Sample(ns=int((time.monotonic() - begin) * 1e9), checksum="shell")
+            while prompt not in process.buffer:
+                if not process.read(begin + seconds):
+                    return Sample(error=f"no shell: {process.why()}: {process.buffer[-200:].decode(errors='replace')}")
+            wall = time.monotonic() - begin
+            delay = busiest_delay({}, process.threads())
+            return Session.sample(int(wall * 1e9), "shell", wall, delay)
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            process.stdin.close()
-            process.stdout.close()
+            process.close()

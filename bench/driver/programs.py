@@ -66,6 +66,15 @@ def compile_nano(folder):
     return output
 
 
+def compile_callret(folder):
+    """The same call and return as in bench/nano, for the bare CPU."""
+    output = folder / "callret"
+    sources = [TOP / "bench" / "nano" / "callret.c"]
+    if subprocess.run(["gcc", "-m32", "-O2", "-Wall", "-Wextra", "-o", output, *sources]).returncode:
+        raise Unavailable("bench/nano could not be compiled: is gcc-multilib installed?")
+    return output
+
+
 def build_ring3():
     build = pathlib.Path(os.environ.get("RING3_BUILD", TOP / "build" / "release"))
     for command in (["cmake", "-S", TOP, "-B", build, "-G", "Ninja", "--log-level=NOTICE", "-DCMAKE_BUILD_TYPE=Release"],

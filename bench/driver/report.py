@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Medians, spreads, confidence intervals; the table and the JSON."""
+"""Medians, spreads, confidence intervals; the tables."""
 
 import math
 import random
@@ -19,6 +19,8 @@ def summary(samples):
         "max_ns": times[-1],
         "spread": (times[-1] - times[0]) / median if median else 0.0,
         "runs_ns": [s.ns for s in samples if not s.error],
+        "raw_ns": [s.raw_ns for s in samples if not s.error],
+        "waited": sum(s.delay for s in samples) / max(1e-9, sum(s.wall for s in samples)),
         "errors": errors,
         "checksums": sorted({s.checksum for s in samples if not s.error}),
         "clock_error": clock_error(samples),
@@ -29,23 +31,29 @@ def clock_error(samples):
     """The largest time by which the guest's clock claims less than the host's saw between the markers, in
     seconds: self-timed works exclude their preparations, and markers travel over a serial port, so only a
     guest that measures more than the host is suspicious. Negative: none is."""
-    known = [s.ns / 1e9 - s.wall for s in samples if not s.error and s.wall]
+    known = [s.raw_ns / 1e9 - s.wall for s in samples if not s.error and s.wall]
     return round(max(known), 4) if known else None
 
 
 def interval(a, b, draws=400):
-    """A 95% bootstrap confidence interval of median(a) / median(b)."""
-    if len(a) < 3 or len(b) < 3:
+    """A 95% bootstrap confidence interval of median(a) / median(b). Samples of a round are neighbours in time: they are
+    drawn together."""
+    if min(len(a), len(b)) < 3 or len(a) != len(b):
         return None
-    source = random.Random(1)
-    ratios = sorted(statistics.median(source.choices(a, k=len(a))) / statistics.median(source.choices(b, k=len(b)))
-                    for _ in range(draws))
-    return [ratios[int(draws * 0.025)], ratios[int(draws * 0.975)]]
+    source, ratios = random.Random(1), []
+    for _ in range(draws):
+        drawn = source.choices(range(len(a)), k=len(a))
+        ratios.append(statistics.median(a[i] for i in drawn) / statistics.median(b[i] for i in drawn))
+    ratios.sort()
+    return [ratios[int(draws * 0.025)], ratios[int(draws * 0.975) - 1]]
 
 
 def geometric(values):
     values = [v for v in values if v]
     return math.exp(sum(map(math.log, values)) / len(values)) if values else None
+
+
+PAIRS = (("ring3", "native"), ("qemu", "native"), ("bochs", "native"), ("qemu", "ring3"), ("bochs", "ring3"))
 
 
 def evaluate(workloads, samples, machines, statistic="median"):
@@ -56,7 +64,7 @@ def evaluate(workloads, samples, machines, statistic="median"):
         runs = {m: summary(samples[m][w.key]) for m in machines if samples[m].get(w.key)}
         sums = {c for r in runs.values() for c in r.get("checksums", [])}
         row = {"group": w.group, "name": w.name, "cpu": w.cpu, "machines": runs, "checksums_agree": len(sums) <= 1}
-        for a, b in (("ring3", "native"), ("qemu", "native"), ("qemu", "ring3")):
+        for a, b in PAIRS:
             x, y = runs.get(a, {}), runs.get(b, {})
             if x.get("median_ns") and y.get("median_ns"):
                 row[f"{a}/{b}"] = x[f"{statistic}_ns"] / y[f"{statistic}_ns"]
@@ -70,7 +78,7 @@ def groups(rows):
     for name in dict.fromkeys(r["group"] for r in rows):
         members = [r for r in rows if r["group"] == name]
         result[name] = {key: geometric([r.get(key) for r in members])
-                        for key in ("ring3/native", "qemu/native", "qemu/ring3")}
+                        for key in (f"{a}/{b}" for a, b in PAIRS)}
         result[name]["workloads"] = len(members)
     return result
 
@@ -104,20 +112,24 @@ def remarks(row):
     return "; ".join(notes)
 
 
-HEAD = ["workload", "native ms", "ring3 ms", "qemu ms", "ring3/nat", "qemu/nat", "qemu/ring3", "spread", ""]
+def confidence(row, key):
+    ends = row.get(f"{key} ci95")
+    return f"{ends[0]:.2f}-{ends[1]:.2f}" if ends else "-"
 
 
-def table(rows, statistic="median"):
+def table(rows, machines, statistic="median"):
     """The table for the terminal: a line a workload, then one a group."""
-    lines = [HEAD]
+    pairs = [f"{a}/{b}" for a, b in PAIRS if a in machines and b in machines]
+    lines = [["workload", *(f"{m} ms" for m in machines), *pairs, "95%", "spread", "waited", ""]]
     for row in rows:
-        spreads = [100 * r["spread"] for r in row["machines"].values() if "spread" in r]
-        lines.append([f"{row['group']}/{row['name']}", *(milliseconds(row, m, statistic) for m in ("native", "ring3", "qemu")),
-                      cell(row.get("ring3/native")), cell(row.get("qemu/native")), cell(row.get("qemu/ring3")),
-                      "/".join(f"{s:.0f}" for s in spreads) + "%", remarks(row)])
+        runs = row["machines"].values()
+        lines.append([f"{row['group']}/{row['name']}", *(milliseconds(row, m, statistic) for m in machines),
+                      *(cell(row.get(p)) for p in pairs), confidence(row, pairs[0]) if pairs else "-",
+                      "/".join(f"{100 * r['spread']:.0f}" for r in runs if "spread" in r) + "%",
+                      "/".join(f"{100 * r['waited']:.0f}" for r in runs if "waited" in r) + "%", remarks(row)])
     for name, group in groups(rows).items():
-        lines.append([f"= {name} ({group['workloads']}, geometric mean)", "", "", "", cell(group["ring3/native"]),
-                      cell(group["qemu/native"]), cell(group["qemu/ring3"]), "", ""])
+        lines.append([f"= {name} ({group['workloads']}, geometric mean)", *("" for _ in machines),
+                      *(cell(group[p]) for p in pairs), "", "", "", ""])
     return align(lines)
 
 
@@ -143,13 +155,14 @@ PUBLISHED = {
 }
 
 
-def nano_table(results):
-    """results: {machine: {name: [cycles]}}."""
+def nano_table(results, native_callret=None):
+    """results: {machine: {name: [cycles]}}. Little of it can be measured on the bare CPU from user mode."""
     machines = list(results)
     names = list(dict.fromkeys(n for machine in machines for n in results[machine]))
-    lines = [["cycles", *machines, "published: native", "software VMM", "hardware VMM", ""]]
+    lines = [["cycles", *machines, "native", "published: native", "software VMM", "hardware VMM", ""]]
     for name in names:
         values = [results[m].get(name) for m in machines]
         lines.append([f"nano/{name}", *(f"{statistics.median(v):.0f}" if v else "-" for v in values),
+                      f"{native_callret:.0f}" if name == "callret" and native_callret is not None else "-",
                       *PUBLISHED.get(name, ("", "", "")), ""])
     return align(lines)

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Runs a list of workloads one after the other, and reports each on the standard output:
+// Runs workloads on request, and reports each on the standard output:
 //   suite FOLDER            as a program: FOLDER holds `list`, bin/ and is where everything happens
 //   as /init of a guest     the folder is /bench; the machine is switched off at the end
-// A line of the list is NAME, KIND, SECONDS and a command, separated by tabs. KIND is
+// The driver names the next one on the standard input, a name a line, so that several machines can take turns; the end
+// of the input, or a dot, ends it. A line of the list is NAME, KIND, SECONDS and a command, separated by tabs. KIND is
 //   self    the command measures itself and prints "NANOSECONDS CHECKSUM"
 //   cmd     the command is measured from fork to wait; its standard output's checksum counts
-//   file    not measured: the standard output lands in the file NAME
+//   file    not measured: run before anything else, the standard output lands in the file NAME
 // The report is read by the driver, which also notes when each line came:
-//   @begin NAME / @end NAME NANOSECONDS CHECKSUM / @fail NAME why / @done
+//   @start / @begin NAME / @end NAME NANOSECONDS CHECKSUM DELAY / @fail NAME why / @done
+// DELAY: the nanoseconds for which the command's process waited for a CPU.
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -21,10 +23,12 @@
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
 #define ARGS_MAX 64
+#define JOBS_MAX 256
 
 struct job {
     char *name, *kind;
@@ -101,13 +105,32 @@ static void child(const struct job *job, const char *output, const sigset_t *chl
     _exit(127);
 }
 
+// For how long a process has waited for a CPU: the second number of its schedstat, which is there until it is reaped.
+static unsigned long long delay_of(pid_t pid)
+{
+    unsigned long long ran, waited = 0;
+    char path[64];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
+    f = fopen(path, "r");
+    if (!f)
+        return 0;
+    if (fscanf(f, "%llu %llu", &ran, &waited) != 2)
+        waited = 0;
+    fclose(f);
+    return waited;
+}
+
 // Waits for `pid`, and kills its group when it has run for too long. False then.
 static bool await(pid_t pid, unsigned seconds, int *status, const sigset_t *chld)
 {
     struct timespec limit = {.tv_sec = seconds};
 
     for (;;) {
-        if (waitpid(pid, status, WNOHANG) == pid)
+        siginfo_t info = {0};
+
+        if (!waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid == pid)
             return true;
         if (sigtimedwait(chld, NULL, &limit) < 0 && errno == EAGAIN) {
             kill(-pid, SIGKILL);
@@ -122,7 +145,7 @@ static void run(const struct job *job, const sigset_t *chld)
 {
     bool file = !strcmp(job->kind, "file"), self = !strcmp(job->kind, "self"), ended;
     const char *output = file ? job->name : "output";
-    unsigned long long ns;
+    unsigned long long ns, delay;
     uint64_t begin, end;
     uint32_t sum;
     int status;
@@ -137,6 +160,9 @@ static void run(const struct job *job, const sigset_t *chld)
         child(job, output, chld);
     ended = await(pid, job->seconds, &status, chld);
     end = now();
+    delay = delay_of(pid);
+    if (ended)
+        waitpid(pid, &status, 0);
     if (!ended || !WIFEXITED(status) || WEXITSTATUS(status)) {
         say("@fail %s %s %d\n", job->name, ended ? "status" : "time limit", ended ? status : (int)job->seconds);
         return;
@@ -146,13 +172,13 @@ static void run(const struct job *job, const sigset_t *chld)
         if (!f || fscanf(f, "%llu %x", &ns, &sum) != 2)
             say("@fail %s no result\n", job->name);
         else
-            say("@end %s %llu %08x\n", job->name, ns, sum);
+            say("@end %s %llu %08x %llu\n", job->name, ns, sum, delay);
         if (f)
             fclose(f);
     } else if (!file) {
         // The checksum comes after the marker: the driver compares the marker's time with ours.
         say("@end %s %llu ", job->name, (unsigned long long)(end - begin));
-        say("%08x\n", checksum(output));
+        say("%08x %llu\n", checksum(output), delay);
     }
 }
 
@@ -169,28 +195,66 @@ static void become_init(void)
     setenv("OPENSSL_ia32cap", "0:0", 1);
 }
 
-int main(int argc, char **argv)
+// Lines as they are: nothing is sent back.
+static void make_raw(void)
 {
-    bool init = getpid() == 1;
-    sigset_t set;
-    struct job job;
+    struct termios t;
+
+    if (tcgetattr(0, &t))
+        return;
+    cfmakeraw(&t);
+    t.c_iflag |= ICRNL;
+    t.c_oflag |= OPOST;
+    t.c_lflag |= ICANON;
+    tcsetattr(0, TCSANOW, &t);
+}
+
+static unsigned read_list(const char *folder, struct job *jobs)
+{
+    unsigned count = 0;
     char line[4096];
     FILE *f;
 
+    if (chdir(folder) || !(f = fopen("list", "r"))) {
+        say("@fail suite no list\n");
+        exit(1);
+    }
+    while (count < JOBS_MAX && fgets(line, sizeof(line), f)) {
+        line[strcspn(line, "\n")] = 0;
+        if (line[0] && line[0] != '#' && parse(strdup(line), &jobs[count]))
+            count++;
+    }
+    fclose(f);
+    return count;
+}
+
+int main(int argc, char **argv)
+{
+    static struct job jobs[JOBS_MAX];
+    bool init = getpid() == 1;
+    unsigned count, i;
+    sigset_t set;
+    char line[256];
+
     if (init)
         become_init();
+    make_raw();
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
-    if (chdir(argc > 1 && !init ? argv[1] : "/bench") || !(f = fopen("list", "r"))) {
-        say("@fail suite no list\n");
-        return 1;
-    }
+    count = read_list(argc > 1 && !init ? argv[1] : "/bench", jobs);
     sigprocmask(SIG_BLOCK, &set, NULL);
+    for (i = 0; i < count; i++)
+        if (!strcmp(jobs[i].kind, "file"))
+            run(&jobs[i], &set);
     say("@start\n");
-    while (fgets(line, sizeof(line), f)) {
+    while (fgets(line, sizeof(line), stdin) && line[0] != '.') {
         line[strcspn(line, "\n")] = 0;
-        if (line[0] && line[0] != '#' && parse(line, &job))
-            run(&job, &set);
+        for (i = 0; i < count && strcmp(jobs[i].name, line); i++)
+            ;
+        if (i < count)
+            run(&jobs[i], &set);
+        else
+            say("@fail %s not in the list\n", line);
     }
     say("@done\n");
     if (init) {

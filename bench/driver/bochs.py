@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Bochs, an interpreter, as a further peer: boots the same kernel and programs from a CD by GRUB, as it can load none."""
+
+import os
+import pathlib
+import subprocess
+import termios
+import time
+import tty
+
+from machines import Process, Sample, Session, list_text
+from programs import Unavailable
+
+RESCUE = pathlib.Path("/usr/lib/grub-rescue/grub-rescue-cdrom.iso")
+
+CONFIG = """megs: {memory}
+romimage: file=/usr/share/bochs/BIOS-bochs-latest
+vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
+cpu: model={model}, count=1, ips=50000000
+clock: sync=none, time0=946684800
+ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
+ata0-master: type=cdrom, path={iso}, status=inserted
+boot: cdrom
+com1: enabled=1, mode=term, dev={terminal}
+display_library: nogui
+sound: driver=dummy
+panic: action=fatal
+error: action=ignore
+info: action=ignore
+debug: action=ignore
+log: {log}
+"""
+
+MODELS = {"pentium3": "p3_katmai", "max": "corei5_lynnfield_750"}
+
+
+class Terminal(Process):
+    """Bochs with its serial port on a terminal of ours."""
+
+    def __init__(self, command, master):
+        super().__init__(command)
+        self.master = master
+        self.selector.unregister(self.child.stdout)
+        self.selector.register(master, 1)
+
+    def read(self, until):
+        if not self.selector.select(max(0, until - time.monotonic())):
+            return False
+        try:
+            data = os.read(self.master, 65536)
+        except OSError:
+            return False  # Bochs has ended
+        self.buffer += data.replace(b"\r", b"")
+        return bool(data)
+
+    def say(self, text):
+        os.write(self.master, text.encode())
+
+    def close(self):
+        super().close()
+        os.close(self.master)
+
+
+class HostTimed(Session):
+    """Bochs' clock is its instruction count: what counts is the time that the host sees pass."""
+
+    def run(self, workload):
+        sample = super().run(workload)
+        return sample if sample.error else self.sample(int(sample.wall * 1e9), sample.checksum, sample.wall, sample.delay)
+
+
+class Bochs:
+    name = "bochs"
+
+    def __init__(self, kernel, images, memory, list_image, work):
+        self.kernel, self.images, self.memory, self.list_image = kernel, images, memory, list_image
+        self.work, self.count = pathlib.Path(work), 0
+
+    def start(self, cpu, initrd, append, memory):
+        self.count += 1
+        folder = self.work / f"bochs{self.count}"
+        folder.mkdir()
+        (folder / "grub.cfg").write_text(f"linux /vmlinuz {append}\ninitrd /initrd\nboot\n")
+        made = subprocess.run(["xorriso", "-indev", RESCUE, "-outdev", folder / "cd.iso", "-map", folder / "grub.cfg",
+                               "/boot/grub/grub.cfg", "-map", self.kernel, "/vmlinuz", "-map", initrd, "/initrd",
+                               "-boot_image", "any", "replay"], capture_output=True, text=True)
+        if made.returncode:
+            raise Unavailable(f"no CD for Bochs: {made.stderr.strip().splitlines()[-1:]}")
+        master, slave = os.openpty()
+        tty.setraw(slave, termios.TCSANOW)
+        (folder / "bochsrc").write_text(CONFIG.format(memory=memory, model=MODELS[cpu], iso=folder / "cd.iso",
+                                                      terminal=os.ttyname(slave), log=folder / "log"))
+        process = Terminal(["bochs", "-q", "-f", folder / "bochsrc"], master)
+        process.slave = slave  # open, so that the terminal lasts
+        process.say("c\n")
+        return process
+
+    def session(self, plan, cpu, needs, workloads):
+        initrd = self.work / f"bochs-initrd{self.count}"
+        initrd.write_bytes(self.images[needs] + self.list_image(list_text(plan.files, workloads)))
+        memory = max(self.memory, 768) if needs else self.memory
+        return HostTimed(lambda: self.start(cpu, initrd, "console=ttyS0 quiet loglevel=1 panic=-1", memory), 1800, False)
+
+    def boot(self, initrd, prompt, seconds):
+        del initrd, prompt, seconds
+        return Sample(error="Bochs boots through firmware and a CD: no comparison")

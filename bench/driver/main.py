@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs the same i386 programs natively, in ring3 and in QEMU's TCG, taking turns, several times, and
+compares: bench/run [--quick | --full] [GROUP | GROUP/WORKLOAD]...
+
+Groups: user, kernel, code, real (Debian's own programs), boot, nano (cycles of single operations).
+Default: all of them. The results go to the terminal, and as results.json and plots to a folder.
+
+bench/run --scaling measures how ring3 grows with memory, address spaces, code and guests instead."""
+
+import argparse
+import datetime
+import fnmatch
+import json
+import os
+import pathlib
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+sys.dont_write_bytecode = True
+
+import bochs  # noqa: E402
+import machines  # noqa: E402
+import measure  # noqa: E402
+import plots  # noqa: E402
+import programs  # noqa: E402
+import real  # noqa: E402
+import report  # noqa: E402
+import scaling  # noqa: E402
+import verdict  # noqa: E402
+import workloads  # noqa: E402
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="bench/run", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="short workloads, 3 rounds: minutes (the default)")
+    size.add_argument("--full", action="store_true", help="longer workloads, 5 rounds")
+    size.add_argument("--scaling", action="store_true", help="the scaling study")
+    parser.add_argument("--rounds", type=int, help="how often each workload runs on each machine")
+    parser.add_argument("--percent", type=int, help="size of the workloads; 100 is some 100 ms natively")
+    parser.add_argument("--machines", default="native,ring3,qemu",
+                        help="which to run, of native, ring3, qemu, bochs (default: %(default)s)")
+    parser.add_argument("--ring3", type=pathlib.Path, help="the binary to measure; without it, one is built")
+    parser.add_argument("--ring3-options", default="", help="more options for ring3, as one word")
+    parser.add_argument("-m", "--memory", type=int, default=256, help="guest memory in MiB")
+    parser.add_argument("-o", "--output", type=pathlib.Path,
+                        help="folder for results.json and the plots (default: build/bench/DATE)")
+    parser.add_argument("--statistic", choices=("median", "min"), default="median",
+                        help="what is compared; min on a machine that others use, too (default: %(default)s)")
+    parser.add_argument("-l", "--list", action="store_true", help="list the workloads and end")
+    parser.add_argument("only", nargs="*", metavar="GROUP[/WORKLOAD]", help="patterns of what to run")
+    return parser.parse_args()
+
+
+def make_plan(args, built):
+    plan = workloads.Plan(percent=args.percent or (100 if args.full else 40), rounds=args.rounds or (5 if args.full else 3))
+    for group in ("user", "kernel", "code"):
+        workloads.program(plan, group, built[group])
+    workloads.busybox(plan)
+    real.plan_real(plan)
+    workloads.boot(plan)
+    if args.only:
+        plan.workloads = [w for w in plan.workloads
+                          if any(fnmatch.fnmatch(w.key, o) or w.group == o for o in args.only)]
+        if not plan.workloads and "nano" not in args.only:
+            raise programs.Unavailable(f"no workload is called {' or '.join(args.only)}; -l lists them")
+    return plan
+
+
+def version(*command):
+    try:
+        out = subprocess.run(command, capture_output=True, text=True, cwd=programs.TOP).stdout
+        return out.splitlines()[0] if out else ""
+    except OSError:
+        return ""
+
+
+def circumstances(args, plan, cache):
+    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "")
+    return {
+        "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "cpu": model,
+        "cpus": os.cpu_count(),
+        "host": platform.platform(),
+        "load": os.getloadavg(),
+        "ring3": version("git", "describe", "--always", "--dirty"),
+        "qemu": version("qemu-system-i386", "--version"),
+        "gcc": version("gcc", "--version"),
+        "guest": (cache / "686.version").read_text().strip() if (cache / "686.version").exists() else "",
+        "busybox": (cache / "busybox.version").read_text().strip() if (cache / "busybox.version").exists() else "",
+        "percent": plan.percent,
+        "rounds": plan.rounds,
+        "memory": args.memory,
+        "command": sys.argv[1:],
+    }
+
+
+def make_runners(names, args, plan, work, cache, built):
+    """The machines, and the initramfs that boots to a shell."""
+    needs = {w.needs for w in plan.workloads if w.kind != "boot"}
+    images = {}
+    if "" in needs:
+        images[""] = programs.guest_image(programs.make_tree(work / "small", built, cache / "busybox"))
+    tree = programs.make_tree(work / "tree", built, cache / "busybox", real.fetch() if "real" in needs else None)
+    if "real" in needs:
+        real.add_files(tree)
+        images["real"] = programs.guest_image(tree)
+    boot_image = work / "initramfs"
+    subprocess.run([programs.TOP / "tests" / "boot" / "make-initramfs", boot_image, cache / "busybox"], check=True)
+    commands = {}
+    if "ring3" in names:
+        commands["ring3"] = [args.ring3 or programs.build_ring3(), *args.ring3_options.split()]
+    commands["qemu"] = ["qemu-system-i386", "-M", "pc", "-accel", "tcg"]
+    runners = []
+    for name in names:
+        if name == "native":
+            runners.append(machines.Native(tree))
+        elif name == "bochs":
+            runners.append(bochs.Bochs(cache / "vmlinuz-686", images, args.memory, programs.list_image, work))
+        elif name in commands:
+            runners.append(machines.Guest(name, commands[name], cache / "vmlinuz-686", images, args.memory,
+                                          programs.list_image))
+        else:
+            raise programs.Unavailable(f"no machine is called {name}: native, ring3, qemu or bochs")
+    return runners, boot_image
+
+
+def scratch():
+    return tempfile.TemporaryDirectory(prefix="ring3-bench", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+
+
+def native_callret(folder):
+    """Cycles of a call and its return on the bare CPU."""
+    out = subprocess.run([programs.compile_callret(folder)], capture_output=True, text=True).stdout
+    return float(out) if out else None
+
+
+def show(facts, plan, rows, nano, verdicts, names, statistic):
+    print(f"{facts['date']}, {facts['cpu']}, {facts['cpus']} CPUs, load {facts['load'][0]:.1f}; ring3 {facts['ring3']}; "
+          f"{facts['qemu']}; {facts['guest']}")
+    print(f"size {plan.percent}%, {plan.rounds} rounds, {facts['seconds']:.0f} s; {statistic} of the rounds; "
+          f"of {', '.join(names)}: spread (max - min) / median; waited: share of the time without a CPU, left out")
+    if rows:
+        print(report.table(rows, names, statistic))
+    if nano:
+        print(report.nano_table(nano, facts["native callret"]))
+    for v in verdicts:
+        print(v["text"])
+
+
+def run(args):
+    cache = programs.cache_folder()
+    built = programs.compile_programs(cache / "bench" / "bin")
+    folder = args.output or programs.TOP / "build" / "bench" / datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    plan = make_plan(args, built)
+    if args.list:
+        for w in plan.workloads:
+            print(f"{w.key:28} {' '.join(w.argv)}")
+        return 0
+    programs.fetch("686", "busybox")
+    if args.scaling:
+        folder.mkdir(parents=True, exist_ok=True)
+        return scaling.run(args.ring3 or programs.build_ring3(), args, cache, built, folder)
+    names = args.machines.split(",")
+    nano = {}
+    with scratch() as work:
+        work = pathlib.Path(work)
+        runners, boot_image = make_runners(names, args, plan, work, cache, built)
+        with_nano = [r for r in runners if hasattr(r, "nano") and (not args.only or "nano" in args.only)]
+        boots = sum(w.kind == "boot" for w in plan.workloads) if "native" in names else 0
+        progress = measure.Progress(plan.rounds * (len(runners) * len(plan.workloads) - boots + len(with_nano)))
+        facts = circumstances(args, plan, cache)
+        facts["native callret"] = native_callret(work) if with_nano else None
+        begin = time.monotonic()
+        samples = measure.measure(plan, runners, boot_image, progress)
+        if with_nano:
+            nano = measure.measure_nano(plan, with_nano, work, progress)
+        progress.end()
+    facts["seconds"] = round(time.monotonic() - begin, 1)
+    facts["waited"] = round(measure.session_totals(samples), 4)
+    rows = report.evaluate(plan.workloads, samples, names, args.statistic)
+    groups = report.groups(rows)
+    verdicts = verdict.judge(rows, groups, nano, facts["native callret"])
+    show(facts, plan, rows, nano, verdicts, names, args.statistic)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(
+        {"circumstances": facts, "workloads": rows, "groups": groups, "nano": nano, "verdicts": verdicts}, indent=1) + "\n")
+    files = plots.ratios(folder, rows, groups, names)
+    print(f"results.json and {len(files)} plots are in {folder}")
+    bad = [r for r in rows if not r["checksums_agree"] or any(m["errors"] for m in r["machines"].values())]
+    return 1 if bad else 0
+
+
+def main():
+    # Guests have sessions of their own: they end when this program is unwound.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return run(arguments())
+    except programs.Unavailable as problem:
+        print(f"bench/run: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

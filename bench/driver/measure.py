@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rounds of workloads on several machines that take turns, and the bar that shows how far they are."""
+
+import sys
+import time
+
+import machines
+import programs
+
+PROMPT = b"ring3:/root# "  # of the shell in make-initramfs' image
+
+
+class Progress:
+    """A bar on the terminal, or nothing where there is none."""
+
+    def __init__(self, total):
+        self.total, self.count, self.begin = total, 0, time.monotonic()
+        self.shown = sys.stderr.isatty()
+
+    def step(self, text):
+        self.show(text)
+        self.count += 1
+
+    def show(self, text):
+        if not self.shown:
+            return
+        full = min(30, 30 * self.count // max(1, self.total))
+        spent = time.monotonic() - self.begin
+        left = f"{spent / self.count * (self.total - self.count):.0f} s left" if self.count else ""
+        print(f"\r[{'#' * full}{'.' * (30 - full)}] {self.count}/{self.total} {left:>11} {text:<32.32}",
+              end="", file=sys.stderr, flush=True)
+
+    def end(self):
+        if self.shown:
+            print("\r" + " " * 79 + "\r", end="", file=sys.stderr, flush=True)
+
+
+def turns(runners, number):
+    """Who goes first changes: what a machine leaves in the host's caches is not always the same one's gain."""
+    at = number % len(runners)
+    return runners[at:] + runners[:at]
+
+
+def measure(plan, runners, boot_image, progress):
+    """{machine: {workload: [Sample]}}, a sample a round. A workload runs on one machine after the other before the next
+    one's turn, so that what else the host does meets all of them; a round starts each guest anew."""
+    samples = {r.name: {} for r in runners}
+
+    def note(machine, workload, sample):
+        samples[machine.name].setdefault(workload.key, []).append(sample)
+
+    guests = [r for r in runners if r.name != "native"]
+    for number in range(plan.rounds):
+        for w in [w for w in plan.workloads if w.kind == "boot"]:
+            for guest in turns(guests, number) if guests else []:
+                progress.step(f"{number + 1}: {w.key}, {guest.name}")
+                note(guest, w, guest.boot(boot_image, PROMPT, w.seconds))
+        inside = [w for w in plan.workloads if w.kind != "boot"]
+        for cpu, needs in sorted({(w.cpu, w.needs) for w in inside}):
+            chosen = [w for w in inside if (w.cpu, w.needs) == (cpu, needs)]
+            sessions = {r.name: r.session(plan, cpu, needs, chosen) for r in runners}
+            try:
+                for turn, w in enumerate(chosen):
+                    for runner in turns(runners, number + turn):
+                        progress.step(f"{number + 1}: {w.key}, {runner.name}")
+                        note(runner, w, sessions[runner.name].run(w))
+            finally:
+                for session in sessions.values():
+                    session.close()
+    return samples
+
+
+def measure_nano(plan, runners, folder, progress):
+    """Cycles of single operations: {machine: {name: [cycles]}}."""
+    elf = programs.compile_nano(folder)
+    results = {r.name: {} for r in runners}
+    for _ in range(plan.rounds):
+        for runner in runners:
+            progress.step(f"nano, {runner.name}")
+            for name, cycles in runner.nano(elf).items():
+                results[runner.name].setdefault(name, []).append(cycles)
+    return results
+
+
+def session_totals(samples):
+    """The share of the time in which machines waited for a CPU: how busy the host was otherwise."""
+    all_samples = [s for by_key in samples.values() for runs in by_key.values() for s in runs if s.wall]
+    wall = sum(s.wall for s in all_samples)
+    return sum(s.delay for s in all_samples) / wall if wall else 0.0
+
+
+__all__ = ["Progress", "measure", "measure_nano", "machines", "session_totals"]
