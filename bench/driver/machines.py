@@ -143,11 +143,8 @@ class Session:
                 begun, before = time.monotonic(), process.threads()
             elif words[:2] == ["@end", workload.key] and len(words) == 5:
                 wall = (ended[0] if ended else time.monotonic()) - begun
-                if self.native:
-                    delay = int(words[4]) / 1e9 if workload.alone else 0.0
-                else:
-                    delay = busiest_delay(before, process.threads())
-                return self.sample(int(words[2]), words[3], wall, delay)
+                delay = int(words[4]) / 1e9 if self.native else busiest_delay(before, process.threads())
+                return self.sample(int(words[2]), words[3], wall, delay, workload.alone)
             elif words[:2] == ["@fail", workload.key]:
                 return Sample(error=" ".join(words[2:]))
         error = f"the machine {process.why()}: {last_words(process.tail)}"
@@ -155,9 +152,10 @@ class Session:
         return Sample(error=error)
 
     @staticmethod
-    def sample(ns, checksum, wall, delay):
-        # What a self-timed work excludes has its share of the waiting.
-        share = min(1.0, ns / 1e9 / wall) if wall else 1.0
+    def sample(ns, checksum, wall, delay, alone=True):
+        # What a self-timed work excludes has its share of the waiting. Of several processes that run natively nobody
+        # knows how long all of them waited, and for whom: then nothing is left out, on no machine.
+        share = (min(1.0, ns / 1e9 / wall) if wall else 1.0) if alone else 0.0
         return Sample(max(1, ns - int(min(delay * share * 1e9, 0.9 * ns))), checksum, ns, wall, delay)
 
     def close(self):

@@ -246,7 +246,7 @@ int main(int argc, char **argv)
     for (i = 0; i < count; i++)
         if (!strcmp(jobs[i].kind, "file"))
             run(&jobs[i], &set);
-    say("@start\n");
+    say("\n@start\n"); // behind whatever firmware left on the line
     while (fgets(line, sizeof(line), stdin) && line[0] != '.') {
         line[strcspn(line, "\n")] = 0;
         for (i = 0; i < count && strcmp(jobs[i].name, line); i++)
