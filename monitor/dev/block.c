@@ -36,6 +36,15 @@ static struct block_request *list_take(struct block_list *list)
 
 // ---- The worker
 
+// After a failed flush the host's kernel may have dropped what it could not write, and another one would succeed all the
+// same: what was promised can not be kept any more, so no later flush succeeds.
+static int flush(struct block *b)
+{
+    if (b->config.cache != BLOCK_UNSAFE && !b->lost)
+        b->lost = b->ops->flush(b);
+    return b->lost;
+}
+
 static int carry_out(struct block *b, const struct block_request *r)
 {
     int error;
@@ -45,9 +54,9 @@ static int carry_out(struct block *b, const struct block_request *r)
         return b->ops->read(b, r->offset, r->buf, r->len);
     case BLOCK_WRITE:
         error = b->ops->write(b, r->offset, r->buf, r->len);
-        return error || b->config.cache != BLOCK_WRITETHROUGH ? error : b->ops->flush(b);
+        return error || b->config.cache != BLOCK_WRITETHROUGH ? error : flush(b);
     default:
-        return b->config.cache == BLOCK_UNSAFE ? 0 : b->ops->flush(b);
+        return flush(b);
     }
 }
 
@@ -193,10 +202,22 @@ void block_submit(struct block *b, struct block_request *r)
 static bool stops(const struct block *b, const struct block_request *r)
 {
     enum block_error policy = r->op == BLOCK_READ ? b->config.rerror : b->config.werror;
+    bool full = r->error == ENOSPC || r->error == EDQUOT || r->error == EFBIG;
 
-    if (!r->error || !b->host->stop || r->error == EROFS)
+    // After a flush that failed there is nothing to repeat.
+    if (!r->error || !b->host->stop || r->error == EROFS || b->lost)
         return false;
-    return policy == BLOCK_ERROR_STOP || (policy == BLOCK_ERROR_ENOSPC && r->error == ENOSPC);
+    return policy == BLOCK_ERROR_STOP || (policy == BLOCK_ERROR_ENOSPC && full);
+}
+
+static void describe_error(const struct block *b, const struct block_request *r, const char *then,
+                           char *text, size_t len)
+{
+    static const char *const doing[] = { "reading", "writing", "flushing" };
+
+    snprintf(text, len, "%s %s failed: %s; %s", doing[r->op], b->name,
+             r->error == ENODATA ? "the file has been made shorter meanwhile"
+             : r->error == ECONNRESET ? "the server is gone" : strerror(r->error), then);
 }
 
 static void stall(struct block *b, struct block_request *r)
@@ -204,12 +225,24 @@ static void stall(struct block *b, struct block_request *r)
     char text[512];
 
     if (!b->stalled.first) {
-        snprintf(text, sizeof(text), "%s %s failed: %s; the guest is stopped, cont repeats it",
-                 r->op == BLOCK_READ ? "reading" : r->op == BLOCK_WRITE ? "writing" : "flushing", b->name,
-                 strerror(r->error));
+        describe_error(b, r, "the guest is stopped, cont repeats it", text, sizeof(text));
         b->host->stop(b->host->opaque, text);
     }
     list_add(&b->stalled, r);
+}
+
+// The guest sees that something failed, but not why: that is told to the user, once.
+static void tell(struct block *b, const struct block_request *r)
+{
+    char text[512];
+
+    if (!r->error || r->error == EROFS || r->error == b->told)
+        return;
+    b->told = r->error;
+    describe_error(b, r, b->lost ? "what the guest wrote last may be lost, and each later flush will fail"
+                                 : "the guest sees a disk error", text, sizeof(text));
+    if (b->host->tell)
+        b->host->tell(b->host->opaque, text);
 }
 
 void block_poll(struct block *b)
@@ -224,10 +257,12 @@ void block_poll(struct block *b)
     pthread_mutex_unlock(&b->lock);
     for (; r; r = next) {
         next = r->next;
-        if (stops(b, r))
+        if (stops(b, r)) {
             stall(b, r);
-        else
+        } else {
+            tell(b, r);
             finish(r);
+        }
     }
 }
 

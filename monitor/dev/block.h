@@ -13,6 +13,7 @@
 //  3. Requests are carried out in the order of submission, so a flush covers every earlier write.
 //  4. A request that failed in a way the user can mend (policy) is not finished: it waits in
 //     `stalled`, the host has been told to stop the guest, and block_resume repeats it.
+//  5. A flush that failed is never repeated, and all later ones fail: the data may be gone.
 #ifndef RING3_MONITOR_DEV_BLOCK_H
 #define RING3_MONITOR_DEV_BLOCK_H
 
@@ -71,8 +72,10 @@ struct block {
     pthread_cond_t work, idle;
     struct block_list queue, finished;
     bool working, ending;
+    int lost;                      // the error of a flush that failed
 
     struct block_list stalled;     // the vCPU thread's own
+    int told;                      // the error that the user knows of
     u64 reads, writes, flushes, bytes_read, bytes_written; // counted for `info block`
 };
 

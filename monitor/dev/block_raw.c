@@ -29,7 +29,7 @@ static int raw_read(struct block *b, u64 offset, u8 *buf, u32 len)
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return n < 0 ? errno : EIO; // it was truncated meanwhile
+            return n < 0 ? errno : ENODATA; // it was truncated meanwhile
         buf += n;
         offset += (u64)n;
         left -= (u32)n;

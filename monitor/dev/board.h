@@ -43,6 +43,8 @@ struct board_host {
     // The guest cannot go on until the user has mended something: stop it and say why. What waits goes
     // on with board_resume.
     void (*stop)(void *opaque, const char *why);
+    // The user should know this, and the guest goes on; may be NULL.
+    void (*tell)(void *opaque, const char *what);
     // Memory on a board (video memory, option ROMs): creates len zeroed bytes, for the board's life,
     // or NULL; *handle names them. memory_place lets [base, base+len) of the guest's physical memory
     // show them from byte `offset` on, or, with MEMORY_NONE or len 0, nothing; false if something

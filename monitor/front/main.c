@@ -55,6 +55,8 @@ static void install_handlers(void)
         sigaction(ends[i], &action, NULL);
     // A reader of our output that goes away is an error of write, not our death.
     signal(SIGPIPE, SIG_IGN);
+    // A disk image at the limit of file sizes likewise.
+    signal(SIGXFSZ, SIG_IGN);
     check_hook = bug_found;
 }
 

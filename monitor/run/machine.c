@@ -209,11 +209,17 @@ void machine_quit(struct machine *m)
     kick(m);
 }
 
-// Called by the board when the user has to mend something first.
+// Called by the board when the user should know something, or has to mend something first.
+static void host_tell(void *opaque, const char *what)
+{
+    (void)opaque;
+    fprintf(stderr, "ring3: %s\r\n", what);
+}
+
 static void host_stop(void *opaque, const char *why)
 {
     machine_pause(opaque, true);
-    fprintf(stderr, "ring3: %s\r\n", why);
+    host_tell(opaque, why);
 }
 
 // ---- Building
@@ -253,6 +259,7 @@ static bool create_board(struct machine *m, struct err *err)
         .dma_write = host_dma_write,
         .kick = io_ready,
         .stop = host_stop,
+        .tell = host_tell,
         .memory_create = host_memory_create,
         .memory_place = host_memory_place,
         .nmi = host_nmi,
