@@ -9,8 +9,9 @@
 #include "emit.h"
 #include "stubs.h"
 
-// The mode bits a block is translated under. Code is 32-bit with a flat CS and a flat 32-bit SS;
-// every other mode is the interpreter's.
+// The mode bits a block is translated under. Without MODE_SEGMENTED code is 32-bit with a flat CS and a flat 32-bit
+// SS, and nothing is checked but what the window checks. With it each segment register that is not known to be flat
+// has a base and limits, CS's being known to the translator (struct bt_request).
 enum {
     MODE_USER = BIT(0),     // CPL 3
     MODE_DS_FLAT = BIT(1),
@@ -20,7 +21,16 @@ enum {
     MODE_DF = BIT(5),       // EFLAGS.DF set
     MODE_TSC = BIT(6),      // RDTSC does not fault
     MODE_CHECKED = BIT(7),  // all accesses in the checked form: the address space is young (engine_bt.h)
+    MODE_SEGMENTED = BIT(8),
+    // The rest only with MODE_SEGMENTED.
+    MODE_CODE16 = BIT(9),   // CS.D clear
+    MODE_STACK16 = BIT(10), // SS.B clear: the stack pointer is SP
+    MODE_SS_FLAT = BIT(11),
+    MODE_DATA64K = BIT(12), // DS, ES and SS can be read and written up to FFFF at least
+    MODE_REAL = BIT(13),    // real or V86 mode: loading a segment changes its base only; MODE_DATA64K holds for all six
+    MODE_V86 = BIT(14),     // and in V86 mode this too
 };
+#define MODE_BITS 15
 
 // What is known of one guest instruction, from the faults it took: kept per code page by the engine.
 enum {
@@ -28,7 +38,9 @@ enum {
     HINT_CHECKED = BIT(1),  // its accesses keep missing the window: use the software TLB
     HINT_EMULATE = BIT(2),
     HINT_FAULTS = BIT(3),   // checked because it faulted often of late; direct again when an event finds it hot
+    HINT_LIMITS = BIT(4),   // its segment has a limit: check that
 };
+#define HINT_BITS 5
 
 // -bt options: every optimisation has its switch.
 #define BT_OPTION_LIST(X)                                                                    \
@@ -60,16 +72,24 @@ struct bt {
 };
 
 #define BT_MAX_INSNS 64
-#define BT_MAX_CODE 32768 // bytes of host code of one block, at most
+#define BT_MAX_CODE 49152 // bytes of host code of one block, at most
 #define BT_STALE_LEN 11    // bytes of the stub at the end of every block
-#define BT_HEADER_LEN 23   // bytes of the indirect entry, which compares r8d with the block's eip
-#define BT_HEADER_EIP 6    // where in it the negated eip stands
+
+// Bytes of the indirect entry, which compares r8d with the block's eip; and where in it the negated eip stands. With
+// MODE_SEGMENTED it compares cs_key too, and has both, negated, in eight bytes.
+static inline u32 bt_header_len(u32 mode) { return mode & MODE_SEGMENTED ? 41 : 23; }
+static inline u32 bt_header_key(u32 mode) { return mode & MODE_SEGMENTED ? 12 : 6; }
+
+// What struct block.mode and slots say of a block's mode: MODE_* and the number of its code segment.
+static inline u64 bt_mode_key(u32 mode, u32 cs) { return mode | (u64)cs << 32; }
 
 struct bt_request {
     const u8 *bytes;      // guest code from eip to the end of its page, at most
     u32 avail;
-    u32 eip;
+    u32 eip;              // linear address: base + EIP
     u32 mode;             // MODE_*
+    // With MODE_SEGMENTED: the engine's number for what CS is, its base, and its limit, which no byte exceeds.
+    u32 cs, base, limit;  // cs < 2^31
     bool crossing;        // bytes hold one instruction that runs on into the next page, and no more
     const u8 *hints;      // HINT_* per byte of guest code, or NULL
 };
@@ -92,8 +112,9 @@ bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *
 struct arena;
 void bt_block_kill(const struct bt *bt, struct arena *a, const struct blocks *b,
                    const struct block *block);
-// The entry of the valid block whose indirect entry is at `host` if it is the one for eip, else 0.
-u32 bt_entry_if(u32 host, u32 eip);
+// The entry of the valid block whose indirect entry is at `host` if it is the one for eip (linear), else 0. key is
+// bt_mode_key's, and its mode the block's.
+u32 bt_entry_if(u32 host, u32 eip, u64 key);
 // Makes an invalidated block's entry lead to host address `target`, its replacement.
 void bt_redirect(struct arena *a, const struct block *block, u32 target);
 // Patches the rel32 at host address `patch` to go to `target`.

@@ -26,7 +26,14 @@ void flow_check_target(struct trans *t, u32 eip, u32 otherwise)
     u8 *equal;
 
     emit_mov64_rr(e, H_R9, H_RCX);
-    emit8(e, 0x41), emit8(e, 0x8d), emit8(e, 0x88), emit32(e, -eip); // lea ecx, [r8 - eip]
+    if (trans_mode(t, MODE_SEGMENTED)) {
+        emit_load64(e, H_RCX, H_VCPU, FRAME_OFF(cs_key));
+        emit_mov64_ri(e, H_R10, -((u64)t->rq->cs << 32 | eip));
+        emit_rm(e, E_W, 0x8d, H_RCX, &(struct hmem){ H_RCX, H_R10, 0, 0 });
+        emit_rm(e, E_W, 0x8d, H_RCX, &(struct hmem){ H_RCX, H_R8, 0, 0 });
+    } else {
+        emit8(e, 0x41), emit8(e, 0x8d), emit8(e, 0x88), emit32(e, -eip); // lea ecx, [r8 - eip]
+    }
     equal = emit_short(e, 0xe3);                             // jrcxz
     emit_mov64_rr(e, H_RCX, H_R9);
     emit_jmp(e, otherwise);
@@ -43,13 +50,13 @@ static bool same_page(const struct trans *t, u32 target)
 // pages are mapped as they were.
 static bool linkable(const struct trans *t, u32 target)
 {
-    return same_page(t, target) && !(t->next_crosses && target == trans_eip(t, t->count));
+    return same_page(t, target) && !(t->next_crosses && target == trans_linear(t, t->count));
 }
 
 // The host operand of the slot for target, which also must be in r8d when control goes there.
 static struct hmem slot_operand(struct trans *t, u32 target)
 {
-    u32 slot = slot_for(t->bt->spaces, target, t->rq->mode);
+    u32 slot = slot_for(t->bt->spaces, target, bt_mode_key(t->rq->mode, t->rq->cs));
 
     if (slot == SLOT_NONE) {
         t->full = true;
@@ -114,36 +121,78 @@ static int inner_target(const struct trans *t, u32 target)
     if (!t->bt->opt.loops)
         return -1;
     for (unsigned i = 0; i <= t->cur; i++)
-        if (trans_eip(t, i) == target && t->delta_at[i] == 0 &&
+        if (trans_linear(t, i) == target && t->delta_at[i] == 0 &&
             !(t->out->insn[i].flags & BLOCK_INSN_SHADOW)) // a loop that no event could stop
             return i;
     return -1;
 }
 
-static void translate_jcc(struct trans *t, const struct insn *insn)
+// The linear address of a direct branch's target. False if it lies outside the code segment, so that the branch faults.
+static bool direct_target(const struct trans *t, const struct insn *insn, u32 *target)
 {
-    u32 target = insn_target(insn, trans_eip(t, t->cur));
+    u32 eip = insn_target(insn, trans_eip(t, t->cur));
+
+    *target = t->base + eip;
+    return eip <= t->limit;
+}
+
+// JCXZ and LOOPcc, which count in CX or ECX, up to where they are taken. Returns how many jumps to fall[] do not.
+static int translate_count(struct trans *t, const struct insn *insn, u8 *fall[2])
+{
+    struct emit *e = t->e;
+    bool cx = insn->addrsize == 2, loop = insn->op != OP1(0xe3);
+    u8 *zero;
+    int falls = 0;
+
+    if (loop && cx) {
+        emit_lea(e, H_R8, H_RCX, -1, 0, -1);
+        emit_rr(e, E_66, 0x8b, H_RCX, H_R8);
+    } else if (loop) {
+        emit_lea(e, H_RCX, H_RCX, -1, 0, -1);
+    }
+    if (cx) {
+        emit_mov64_rr(e, H_R9, H_RCX);
+        emit_rr(e, 0, OP0F(0xb7), H_RCX, H_RCX);             // movzx ecx, cx
+    }
+    zero = emit_short(e, 0xe3);                              // jrcxz
+    if (cx)
+        emit_mov64_rr(e, H_RCX, H_R9);
+    if (loop && insn->op == OP1(0xe0))
+        fall[falls++] = emit_short(e, 0x74);                 // loopne stops at ZF
+    else if (loop && insn->op == OP1(0xe1))
+        fall[falls++] = emit_short(e, 0x75);
+    if (loop && !cx) {
+        fall[falls++] = zero;
+        return falls;
+    }
+    if (loop) {
+        u8 *taken = emit_short(e, 0xeb);
+
+        emit_land(e, zero);
+        emit_mov64_rr(e, H_RCX, H_R9);
+        zero = emit_short(e, 0xeb);
+        emit_land(e, taken);
+        fall[falls++] = zero;
+        return falls;
+    }
+    fall[falls++] = emit_short(e, 0xeb);
+    emit_land(e, zero);
+    if (cx)
+        emit_mov64_rr(e, H_RCX, H_R9);
+    return falls;
+}
+
+static void translate_jcc(struct trans *t, const struct insn *insn, u32 target)
+{
     struct emit *e = t->e;
     int inner;
 
     flush_delta(t);
     inner = inner_target(t, target);
     if (insn->op >= OP1(0xe0) && insn->op <= OP1(0xe3)) {
-        u8 *fall[2], *taken = NULL;
-        int falls = 0;
+        u8 *fall[2];
+        int falls = translate_count(t, insn, fall);
 
-        if (insn->op == OP1(0xe3)) {                         // jecxz
-            taken = emit_short(e, 0xe3);
-            fall[falls++] = emit_short(e, 0xeb);
-            emit_land(e, taken);
-        } else {
-            emit_lea(e, H_RCX, H_RCX, -1, 0, -1);
-            fall[falls++] = emit_short(e, 0xe3);             // count is 0: no loop
-            if (insn->op == OP1(0xe0))
-                fall[falls++] = emit_short(e, 0x74);         // loopne stops at ZF
-            else if (insn->op == OP1(0xe1))
-                fall[falls++] = emit_short(e, 0x75);
-        }
         if (inner >= 0)
             emit_jmp(e, t->host[inner]);
         else
@@ -160,11 +209,13 @@ static void translate_jcc(struct trans *t, const struct insn *insn)
 
 static void push_return(struct trans *t, const struct insn *insn)
 {
-    struct hmem m = stack_operand(t, -4, 4, MEMACC_WRITE);
+    unsigned size = insn->opsize;
+    struct hmem m = stack_operand(t, -(i32)size, size, MEMACC_WRITE);
+    u32 eip = trans_eip(t, t->cur) + insn->len;
 
-    emit_rm(t->e, 0, 0xc7, 0, &m);
-    emit32(t->e, trans_eip(t, t->cur) + insn->len);
-    t->delta -= 4;
+    emit_rm(t->e, size == 2 ? E_66 : 0, 0xc7, 0, &m);
+    emit_bytes(t->e, &eip, size);
+    stack_move(t, -(i32)size, false);
     flush_delta(t);
 }
 
@@ -173,13 +224,11 @@ static void return_point(struct trans *t, const struct insn *insn)
     if (!t->bt->opt.returns)
         return;
     t->out->ret_point[t->out->block.ret_count++] = emit_here(t->e);
-    flow_check_target(t, trans_eip(t, t->cur) + insn->len, t->bt->stubs.jump);
+    flow_check_target(t, trans_linear(t, t->cur) + insn->len, t->bt->stubs.jump);
 }
 
-static void translate_call(struct trans *t, const struct insn *insn)
+static void translate_call(struct trans *t, const struct insn *insn, u32 target)
 {
-    u32 target = insn_target(insn, trans_eip(t, t->cur));
-
     push_return(t, insn);
     if (!t->bt->opt.returns) {
         flow_goto(t, target);
@@ -196,34 +245,49 @@ static void translate_call(struct trans *t, const struct insn *insn)
     return_point(t, insn);
 }
 
+// r8d has an indirect branch's target, of `size` bytes, in the code segment: checks it, and makes it linear.
+static void finish_target(struct trans *t, unsigned size)
+{
+    if (t->limit < (size == 2 ? 0xffff : 0xffffffff))
+        check_target(t, t->limit);
+    if (t->base)
+        emit_lea(t->e, H_R8, H_R8, -1, 0, t->base);
+}
+
 static void load_target(struct trans *t, const struct insn *insn)
 {
-    if (insn->has_mem) {
-        struct hmem m = mem_operand(t, insn, 4, MEMACC_READ);
+    unsigned size = insn->opsize;
 
-        emit_rm(t->e, 0, 0x8b, H_R8, &m);
-    } else if (insn->rm == R_ESP) {
-        emit_lea(t->e, H_R8, H_ESP, -1, 0, t->delta);
+    if (insn->has_mem) {
+        struct hmem m = mem_operand(t, insn, size, MEMACC_READ);
+
+        emit_rm(t->e, 0, size == 2 ? OP0F(0xb7) : 0x8b, H_R8, &m);
     } else {
-        emit_mov_rr(t->e, H_R8, insn->rm);
+        if (insn->rm == R_ESP)
+            emit_lea(t->e, H_R8, H_ESP, -1, 0, t->delta);
+        else
+            emit_mov_rr(t->e, H_R8, insn->rm);
+        if (size == 2)
+            emit_rr(t->e, 0, OP0F(0xb7), H_R8, H_R8);
     }
+    finish_target(t, size);
 }
 
 void flow_translate(struct trans *t, const struct insn *insn)
 {
     struct emit *e = t->e;
+    u32 target = 0;
 
-    if (insn->opsize == 2 || (insn->op >= OP1(0xe0) && insn->op <= OP1(0xe3) && insn->addrsize == 2)) {
+    if ((insn->flow == FLOW_JCC || insn->flow == FLOW_JMP || insn->flow == FLOW_CALL) &&
+        !direct_target(t, insn, &target)) {
         emit_emulate(t, insn);
-        t->ended = true;
         return;
     }
     switch (insn->flow) {
     case FLOW_JCC:
-        translate_jcc(t, insn);
+        translate_jcc(t, insn, target);
         break;
     case FLOW_JMP: {
-        u32 target = insn_target(insn, trans_eip(t, t->cur));
         int inner;
 
         flush_delta(t);
@@ -236,13 +300,14 @@ void flow_translate(struct trans *t, const struct insn *insn)
         break;
     }
     case FLOW_CALL:
-        translate_call(t, insn);
+        translate_call(t, insn, target);
         break;
     case FLOW_RET: {
-        struct hmem m = stack_operand(t, 0, 4, MEMACC_READ);
+        struct hmem m = stack_operand(t, 0, insn->opsize, MEMACC_READ);
 
-        emit_rm(e, 0, 0x8b, H_R8, &m);
-        t->delta += 4 + (insn->op == OP1(0xc2) ? (u16)insn->imm : 0);
+        emit_rm(e, 0, insn->opsize == 2 ? OP0F(0xb7) : 0x8b, H_R8, &m);
+        finish_target(t, insn->opsize);
+        stack_move(t, insn->opsize + (insn->op == OP1(0xc2) ? (u16)insn->imm : 0), true);
         flush_delta(t);
         if (t->bt->opt.returns)
             emit8(e, 0xc3);
@@ -285,7 +350,7 @@ static void tail_memory(struct trans *t, const struct tail *tail)
         .access = tail->access,
     };
 
-    if (tail->target) // flags were saved
+    if (tail->flags)
         bt_restore_flags(&t->bt->stubs, e);
     emit_call(e, t->bt->stubs.memory);
     emit_bytes(e, &site, sizeof(site));
@@ -300,7 +365,9 @@ static void tail_emulate(struct trans *t, const struct tail *tail)
         .len = insn->len,
     };
 
-    if (tail->target)
+    if (tail->rcx)
+        emit_mov64_rr(e, H_RCX, H_R9);
+    if (tail->flags)
         bt_restore_flags(&t->bt->stubs, e);
     emit_call(e, t->bt->stubs.emulate);
     emit_bytes(e, &site, sizeof(site));
@@ -310,7 +377,7 @@ static void tail_emulate(struct trans *t, const struct tail *tail)
 static void tail_exit(struct trans *t, const struct tail *tail)
 {
     struct emit *e = t->e;
-    struct bt_link link = { .target = tail->target, .patch = tail->patch };
+    struct bt_link link = { .target = tail->target - t->base, .patch = tail->patch };
 
     if (linkable(t, tail->target)) {
         emit_call(e, t->bt->stubs.link);
@@ -323,15 +390,33 @@ static void tail_exit(struct trans *t, const struct tail *tail)
     }
 }
 
+static void land_tail(struct trans *t, const struct tail *tail, u32 target)
+{
+    u8 *at = t->e->start + (tail->patch - (u32)t->e->rx);
+    u32 rel = target - (tail->patch + 4);
+
+    if (at + 4 <= t->e->end)
+        memcpy(at, &rel, 4);
+}
+
 void flow_tails(struct trans *t)
 {
+    const struct tail *last = NULL; // that goes to the emulator, and where
+    u32 last_at = 0;
+
     for (unsigned i = 0; i < t->tails; i++) {
         struct tail *tail = &t->tail[i];
-        u32 here = emit_here(t->e), rel = here - (tail->patch + 4);
-        u8 *at = t->e->start + (tail->patch - (u32)t->e->rx);
 
-        if (at + 4 <= t->e->end)
-            memcpy(at, &rel, 4);
+        if (tail->kind == TAIL_EMULATE && last && last->insn == tail->insn && last->rcx == tail->rcx &&
+            last->flags == tail->flags) {
+            land_tail(t, tail, last_at);
+            continue;
+        }
+        land_tail(t, tail, emit_here(t->e));
+        if (tail->kind == TAIL_EMULATE) {
+            last = tail;
+            last_at = emit_here(t->e);
+        }
         if (tail->kind == TAIL_MEMORY)
             tail_memory(t, tail);
         else if (tail->kind == TAIL_EMULATE)
@@ -354,12 +439,17 @@ static void write_jmp(struct arena *a, u32 at, u32 target)
     bt_patch_rel32(a, at + 1, target);
 }
 
-u32 bt_entry_if(u32 host, u32 eip)
+u32 bt_entry_if(u32 host, u32 eip, u64 key)
 {
-    u32 negated;
+    const u8 *at = (const u8 *)(u64)(host + bt_header_key(key));
+    u64 negated = 0;
 
-    memcpy(&negated, (const u8 *)(u64)(host + BT_HEADER_EIP), 4);
-    return negated == -eip ? host + BT_HEADER_LEN : 0;
+    if (key & MODE_SEGMENTED) {
+        memcpy(&negated, at, 8);
+        return negated == -((key & ~0xffffffffull) | eip) ? host + bt_header_len(key) : 0;
+    }
+    memcpy(&negated, at, 4);
+    return (u32)negated == -eip ? host + bt_header_len(key) : 0;
 }
 
 void bt_redirect(struct arena *a, const struct block *block, u32 target)
@@ -371,10 +461,15 @@ void bt_block_kill(const struct bt *bt, struct arena *a, const struct blocks *b,
                    const struct block *block)
 {
     // The stale stub: the last bytes of every block load r8d with its eip and look it up.
+    static const u64 nowhere = 1; // of a segmented block: no key is -1
     u32 no_target = -block->eip + 1;
+    u8 *key = arena_rw(a, (u8 *)(u64)block->host) + bt_header_key(block->mode);
 
     write_jmp(a, block->entry, block->host + block->host_len - BT_STALE_LEN);
-    memcpy(arena_rw(a, (u8 *)(u64)block->host) + BT_HEADER_EIP, &no_target, 4);
+    if (block->mode & MODE_SEGMENTED)
+        memcpy(key, &nowhere, 8);
+    else
+        memcpy(key, &no_target, 4);
     for (u32 i = 0; i < block->ret_count; i++)
         write_jmp(a, b->ret_point[block->ret_first + i], bt->stubs.lookup);
 }

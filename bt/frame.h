@@ -39,12 +39,16 @@ struct bt_frame {
     u32 tmp;          // one 32-bit temporary of an instruction's host code
     u32 fdp;          // linear address of the last x87 operand accessed in the checked form
     u32 executed;     // with the option count: guest instructions from the block's entry to its exit
-    // For accesses through a segment that is not flat: its base, and the window and TLB number to use,
-    // which are such that every access goes to the slow path when the segment is not a plain
-    // 4 GiB one with a base.
+    // For accesses through a segment that is not flat, in 32-bit code with flat CS and SS: the window and TLB
+    // number to use, which are such that every access goes to the slow path when the segment is not a
+    // plain 4 GiB one with a base.
     u64 seg_window[S_COUNT];
     u32 seg_asid[S_COUNT];
-    u32 seg_base[S_COUNT];
+    // And where limits are checked: the host address of offset 0, and the last byte that may be read
+    // or written; -1: none without the emulator.
+    u64 seg_origin[S_COUNT];
+    i64 seg_rlimit[S_COUNT], seg_wlimit[S_COUNT];
+    u64 cs_key;       // number of the current code segment << 32: see struct bt_request
 };
 
 static inline struct bt_frame *bt_frame(struct vcpu *v)
@@ -52,6 +56,8 @@ static inline struct bt_frame *bt_frame(struct vcpu *v)
     return (struct bt_frame *)v->engine;
 }
 
+#define SEG_OFF(s, field) \
+    ((i32)(offsetof(struct vcpu, seg) + sizeof(struct seg) * (s) + offsetof(struct seg, field)))
 #define VCPU_OFF(field) ((i32)offsetof(struct vcpu, field))
 #define FRAME_OFF(field) ((i32)(offsetof(struct vcpu, engine) + offsetof(struct bt_frame, field)))
 
@@ -62,7 +68,7 @@ _Static_assert(offsetof(struct vcpu, gpr) == 0, "emitted code saves registers at
 // What translated code was doing when it called out: follows the call instruction in the code, at
 // any alignment (hence packed).
 struct __attribute__((packed)) bt_site {
-    u32 eip;          // of the guest instruction
+    u32 eip;          // of the guest instruction, in its segment
     i16 delta;        // guest ESP = r13 + delta before it
     i16 delta_next;   // and after it
     u32 retry;        // host address to do the instruction again
@@ -75,7 +81,7 @@ struct __attribute__((packed)) bt_site {
 
 // An exit that has not been linked yet: follows the call instruction in the code.
 struct __attribute__((packed)) bt_link {
-    u32 target;       // guest eip
+    u32 target;       // guest eip, in its segment
     u32 patch;        // host address of the rel32 to patch
 };
 

@@ -3,7 +3,6 @@
 #include "trans.h"
 
 #define EFLAGS VCPU_OFF(eflags)
-#define SEG_SEL(s) (VCPU_OFF(seg) + (i32)sizeof(struct seg) * (s) + (i32)offsetof(struct seg, sel))
 
 // The current EFLAGS image, as PUSHF pushes it, to frame.tmp.
 static void eflags_to_tmp(struct trans *t)
@@ -46,7 +45,7 @@ static void set_if(struct trans *t, const struct insn *insn, bool on)
         CHECK(t->tails < MAX_TAILS);
         t->tail[t->tails++] = (struct tail){
             .kind = TAIL_EMULATE, .insn = t->cur, .delta = t->delta, .retry = t->host[t->cur],
-            .patch = emit_here(e) + 2, .target = save,
+            .patch = emit_here(e) + 2, .flags = save,
         };
         emit_jcc(e, CC_NE, emit_here(e) + 6);
         t->shadow = true;
@@ -97,26 +96,133 @@ static bool bit_memory(struct trans *t, const struct insn *insn)
     return true;
 }
 
-static bool push_seg(struct trans *t, unsigned seg)
+static void load_selector(struct trans *t, unsigned dst, unsigned seg)
 {
-    emit_rm(t->e, 0, OP0F(0xb7), H_R9, &(struct hmem){ H_VCPU, -1, 0, SEG_SEL(seg) });
+    emit_rm(t->e, 0, OP0F(0xb7), dst, &(struct hmem){ H_VCPU, -1, 0, SEG_OFF(seg, sel) });
+}
+
+static bool push_seg(struct trans *t, unsigned seg, unsigned size)
+{
+    load_selector(t, H_R9, seg);
     emit_store(t->e, H_VCPU, FRAME_OFF(tmp), H_R9);
-    return stack_push_tmp(t);
+    return stack_push_tmp(t, size);
+}
+
+static bool store_seg(struct trans *t, const struct insn *insn)
+{
+    struct hmem m;
+
+    if (!insn->has_mem) {
+        if (insn->opsize == 4) {
+            load_selector(t, host_gpr(insn->rm), insn->reg);
+            return true;
+        }
+        load_selector(t, H_R11, insn->reg);
+        emit_rr(t->e, E_66, 0x8b, host_gpr(insn->rm), H_R11);
+        return true;
+    }
+    m = mem_operand(t, insn, 2, MEMACC_WRITE);
+    load_selector(t, H_R11, insn->reg);
+    emit_rm(t->e, E_66, 0x89, H_R11, &m);
+    return true;
+}
+
+// ---- Loads of segment registers in real and V86 mode: the selector, and a base that is sixteen times it.
+
+// Which one an instruction loads, -1 if none.
+static int loaded_seg(const struct insn *insn)
+{
+    switch (insn->op) {
+    case OP1(0x8e): return insn->reg == S_CS || insn->reg > S_GS ? -1 : insn->reg;
+    case OP1(0x07): case OP1(0x17): case OP1(0x1f): return insn->op >> 3 & 3;
+    case OP0F(0xa1): return S_FS;
+    case OP0F(0xa9): return S_GS;
+    case OP1(0xc4): return S_ES;
+    case OP1(0xc5): return S_DS;
+    case OP0F(0xb2): return S_SS;
+    case OP0F(0xb4): return S_FS;
+    case OP0F(0xb5): return S_GS;
+    default: return -1;
+    }
+}
+
+static bool is_far_load(const struct insn *insn)
+{
+    return insn->op == OP1(0xc4) || insn->op == OP1(0xc5) || insn->op >= OP0F(0xb2);
+}
+
+// The selector is in r11d. Uses r8.
+static void load_real(struct trans *t, unsigned seg)
+{
+    struct emit *e = t->e;
+
+    emit_rm(e, E_66, 0x89, H_R11, &(struct hmem){ H_VCPU, -1, 0, SEG_OFF(seg, sel) });
+    emit_lea(e, H_R8, -1, H_R11, 3, 0);
+    emit_lea(e, H_R8, H_R8, H_R8, 0, 0);
+    emit_store(e, H_VCPU, SEG_OFF(seg, base), H_R8);
+    emit_rm(e, E_W, 0x8d, H_R8, &(struct hmem){ H_WINDOW, H_R8, 0, 0 });
+    emit_store64(e, H_VCPU, FRAME_OFF(seg_origin) + 8 * (i32)seg, H_R8);
+}
+
+static bool load_seg(struct trans *t, const struct insn *insn)
+{
+    unsigned size = insn->opsize, seg = loaded_seg(insn);
+    struct emit *e = t->e;
+    struct hmem m;
+
+    if (is_far_load(insn)) {
+        if (!insn->has_mem || insn->reg == R_ESP)
+            return false;
+        m = mem_operand(t, insn, size + 2, MEMACC_READ);
+        m.disp = size;
+        emit_rm(e, 0, OP0F(0xb7), H_R11, &m);
+        m.disp = 0;
+        emit_rm(e, size == 2 ? E_66 : 0, 0x8b, insn->reg, &m);
+    } else if (insn->op != OP1(0x8e)) {
+        m = stack_operand(t, 0, size, MEMACC_READ);
+        emit_rm(e, 0, OP0F(0xb7), H_R11, &m);
+        stack_move(t, size, false);
+    } else if (insn->has_mem) {
+        m = mem_operand(t, insn, 2, MEMACC_READ);
+        emit_rm(e, 0, OP0F(0xb7), H_R11, &m);
+    } else {
+        emit_rr(e, 0, OP0F(0xb7), H_R11, host_gpr(insn->rm));
+    }
+    load_real(t, seg);
+    t->shadow = seg == S_SS && !is_far_load(insn);
+    return true;
+}
+
+static bool loads_inline(const struct trans *t, const struct insn *insn)
+{
+    return trans_mode(t, MODE_REAL) && loaded_seg(insn) >= 0;
+}
+
+// Instructions that the next one belongs to: interrupts wait.
+static bool shadows(const struct insn *insn)
+{
+    return insn->op == OP1(0xfb) || (loaded_seg(insn) == S_SS && !is_far_load(insn));
 }
 
 bool sensitive_continues(const struct trans *t, const struct insn *insn)
 {
     if (!t->bt->opt.sensitive)
         return false;
-    if (insn->op == OP1(0xfb)) // STI: what follows belongs to it
-        return !(t->rq->mode & MODE_USER) && t->count < MIN(t->bt->opt.block_insns, BT_MAX_INSNS);
-    return insn->op == OP1(0xfa) && !(t->rq->mode & MODE_USER);
+    if (loaded_seg(insn) >= 0 ? !trans_mode(t, MODE_REAL) : trans_mode(t, MODE_USER))
+        return false;
+    if (shadows(insn)) // what follows belongs to it
+        return t->count < MIN(t->bt->opt.block_insns, BT_MAX_INSNS);
+    return insn->op == OP1(0xfa) || loaded_seg(insn) >= 0;
 }
 
 bool sensitive_translate(struct trans *t, const struct insn *insn)
 {
     if (!t->bt->opt.sensitive)
         return false;
+    if (shadows(insn) && t->cur + 1 == t->count)
+        return false; // the emulator knows of the shadow
+    if (loads_inline(t, insn))
+        return load_seg(t, insn);
     switch (insn->op) {
     case OP1(0xfc): // CLD: the block's mode says that DF is clear already
         return !(t->rq->mode & MODE_DF);
@@ -125,25 +231,22 @@ bool sensitive_translate(struct trans *t, const struct insn *insn)
             return false;
         set_if(t, insn, false);
         return true;
-    case OP1(0xfb): // the last one of a block goes to the emulator, which knows of the shadow
-        if (t->rq->mode & MODE_USER || t->cur + 1 == t->count)
+    case OP1(0xfb):
+        if (t->rq->mode & MODE_USER)
             return false;
         set_if(t, insn, true);
         return true;
     case OP1(0x9c):
-        if (insn->opsize != 4)
+        if (trans_mode(t, MODE_V86))
             return false;
         eflags_to_tmp(t);
-        return stack_push_tmp(t);
+        return stack_push_tmp(t, insn->opsize);
     case OP1(0x06): case OP1(0x0e): case OP1(0x16): case OP1(0x1e):
-        return insn->opsize == 4 && push_seg(t, insn->op >> 3 & 3);
+        return push_seg(t, insn->op >> 3 & 3, insn->opsize);
     case OP0F(0xa0): case OP0F(0xa8):
-        return insn->opsize == 4 && push_seg(t, insn->op == OP0F(0xa0) ? S_FS : S_GS);
+        return push_seg(t, insn->op == OP0F(0xa0) ? S_FS : S_GS, insn->opsize);
     case OP1(0x8c): // MOV r, seg
-        if (insn->has_mem || insn->opsize != 4)
-            return false;
-        emit_rm(t->e, 0, OP0F(0xb7), host_gpr(insn->rm), &(struct hmem){ H_VCPU, -1, 0, SEG_SEL(insn->reg) });
-        return true;
+        return insn->reg <= S_GS && store_seg(t, insn);
     case OP0F(0x31):
         if (!(t->rq->mode & MODE_TSC) || t->bt->opt.count) // who counts also wants to see what was read
             return false;

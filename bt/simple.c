@@ -113,7 +113,7 @@ static bool translate_lea(struct trans *t, const struct insn *insn)
         emit_ea(t, insn, H_R8);
         emit_rr(t->e, E_66, 0x8b, host_gpr(insn->reg), H_R8);
     } else if (insn->reg == R_ESP && insn->base == R_ESP && insn->index < 0 &&
-               insn->addrsize == 4 && t->bt->opt.esp) {
+               insn->addrsize == 4 && t->bt->opt.esp && !trans_mode(t, MODE_STACK16)) {
         t->delta = (u32)t->delta + insn->disp;
     } else if (insn->reg == R_ESP) {
         emit_ea(t, insn, H_R8);
@@ -139,7 +139,7 @@ static bool x87(struct trans *t, const struct insn *insn)
     }
     // FLDENV, FNSTENV, FRSTOR, FNSAVE have formats that depend on the mode, and pointers that do on us.
     if (((insn->op == OP1(0xd9) || insn->op == OP1(0xdd)) && (ext == 4 || ext == 6)) ||
-        !insn->mem_size || insn->opsize == 2)
+        !insn->mem_size)
         return false;
     m = mem_operand(t, insn, insn->mem_size, insn->mem & MEM_WRITE ? MEMACC_WRITE : MEMACC_READ);
     // In the checked form the host's data pointer will not lead to the guest's. Loads and stores of
@@ -163,8 +163,10 @@ static bool simd(struct trans *t, const struct insn *insn)
     if ((roles & SIMD_REG_GPR && insn->reg == R_ESP) ||
         (roles & SIMD_RM_GPR && !insn->has_mem && insn->rm == R_ESP))
         return false;
-    if (!(insn->attr & INSN_MODRM)) // EMMS
-        return copy_bytes(t, insn);
+    if (!(insn->attr & INSN_MODRM)) { // EMMS
+        emit8(e, 0x0f), emit8(e, 0x77);
+        return true;
+    }
     if (insn->prefix & PFX_66)
         form |= E_66;
     if (insn->prefix & PFX_REPNE)
@@ -183,6 +185,29 @@ static bool simd(struct trans *t, const struct insn *insn)
         emit_rr(e, form, insn->op, insn->reg, insn->rm);
     }
     emit_imm(t, insn);
+    return true;
+}
+
+// Eight bytes whatever the operand size.
+static bool cmpxchg8b(struct trans *t, const struct insn *insn)
+{
+    struct hmem m = mem_operand(t, insn, 8, MEMACC_WRITE);
+
+    emit_rm(t->e, insn->prefix & PFX_LOCK ? E_LOCK : 0, insn->op, insn->reg, &m);
+    return true;
+}
+
+static bool xlat(struct trans *t, const struct insn *insn)
+{
+    struct emit *e = t->e;
+    struct hmem m;
+
+    emit_rr(e, 0, OP0F(0xb6), H_R9, H_RAX);              // movzx r9d, al
+    emit_lea(e, H_R8, H_RBX, H_R9, 0, 0);
+    if (insn->addrsize == 2)
+        emit_rr(e, 0, OP0F(0xb7), H_R8, H_R8);
+    m = segment_operand(t, insn->seg, insn->addrsize == 2, 1, MEMACC_READ);
+    emit_rm(e, 0, 0x8a, H_RAX, &m);
     return true;
 }
 
@@ -236,6 +261,8 @@ static bool map_1(struct trans *t, const struct insn *insn)
         return copy_modrm(t, insn, op, REG_EXT);
     case 0xff:
         return insn->reg < 2 && copy_modrm(t, insn, op, REG_EXT);
+    case 0xd7:
+        return xlat(t, insn);
     case 0x9b:
         if (t->rq->mode & MODE_NO_FPU)
             return false;
@@ -273,7 +300,7 @@ static bool map_0f(struct trans *t, const struct insn *insn)
             return false;
         return copy_modrm(t, insn, insn->op, REG_GPR);
     case 0xc7:
-        return insn->reg == 1 && insn->has_mem && copy_modrm(t, insn, insn->op, REG_EXT);
+        return insn->reg == 1 && insn->has_mem && cmpxchg8b(t, insn);
     case 0xc8 ... 0xcf:
         if (insn->opsize == 2)
             return false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// String instructions, for DF = 0 and flat segments.
+// String instructions, for DF = 0; the REP forms for flat segments and 32-bit addresses.
 //
 // Windows lie at multiples of 4 GiB, so a guest address and its place in the window have the same low 32
 // bits: the REP forms run on the host with RSI and RDI moved into the window, and at any fault or event
@@ -37,6 +37,16 @@ static void rep(struct trans *t, const struct insn *insn)
         emit_mov_rr(e, H_RDI, H_RDI);
 }
 
+static void advance(struct emit *e, const struct insn *insn, unsigned reg, unsigned size)
+{
+    if (insn->addrsize == 4) {
+        emit_lea(e, reg, reg, -1, 0, size);
+        return;
+    }
+    emit_lea(e, H_R8, reg, -1, 0, size);
+    emit_rr(e, E_66, 0x8b, reg, H_R8);
+}
+
 static void once(struct trans *t, const struct insn *insn, unsigned size)
 {
     struct emit *e = t->e;
@@ -46,33 +56,34 @@ static void once(struct trans *t, const struct insn *insn, unsigned size)
     switch (insn->op & ~1) {
     case OP1(0xa4): // MOVS
     case OP1(0xa6): // CMPS
-        m = linear_operand(t, H_RSI, 0, size, MEMACC_READ);
+        m = index_operand(t, insn->seg, H_RSI, insn->addrsize, size, MEMACC_READ);
         if (size == 4)
             emit_rm(e, 0, 0x8b, H_R9, &m);
         else
             emit_rm(e, 0, size == 2 ? OP0F(0xb7) : OP0F(0xb6), H_R9, &m);
         emit_store(e, H_VCPU, FRAME_OFF(tmp), H_R9);
-        m = linear_operand(t, H_RDI, 0, size, (insn->op & ~1) == OP1(0xa4) ? MEMACC_WRITE : MEMACC_READ);
-        emit_load(e, H_R9, H_VCPU, FRAME_OFF(tmp));
-        emit_rm(e, form, ((insn->op & ~1) == OP1(0xa4) ? 0x88 : 0x3a) | wide, H_R9, &m);
+        m = index_operand(t, S_ES, H_RDI, insn->addrsize, size,
+                          (insn->op & ~1) == OP1(0xa4) ? MEMACC_WRITE : MEMACC_READ);
+        emit_load(e, H_R11, H_VCPU, FRAME_OFF(tmp));
+        emit_rm(e, form, ((insn->op & ~1) == OP1(0xa4) ? 0x88 : 0x3a) | wide, H_R11, &m);
         break;
     case OP1(0xaa): // STOS
-        m = linear_operand(t, H_RDI, 0, size, MEMACC_WRITE);
+        m = index_operand(t, S_ES, H_RDI, insn->addrsize, size, MEMACC_WRITE);
         emit_rm(e, form, 0x88 | wide, H_RAX, &m);
         break;
     case OP1(0xac): // LODS
-        m = linear_operand(t, H_RSI, 0, size, MEMACC_READ);
+        m = index_operand(t, insn->seg, H_RSI, insn->addrsize, size, MEMACC_READ);
         emit_rm(e, form, 0x8a | wide, H_RAX, &m);
         break;
     case OP1(0xae): // SCAS
-        m = linear_operand(t, H_RDI, 0, size, MEMACC_READ);
+        m = index_operand(t, S_ES, H_RDI, insn->addrsize, size, MEMACC_READ);
         emit_rm(e, form, 0x3a | wide, H_RAX, &m);
         break;
     }
     if (operands(insn) & S_SRC)
-        emit_lea(e, H_RSI, H_RSI, -1, 0, size);
+        advance(e, insn, H_RSI, size);
     if (operands(insn) & S_DST)
-        emit_lea(e, H_RDI, H_RDI, -1, 0, size);
+        advance(e, insn, H_RDI, size);
 }
 
 bool string_translate(struct trans *t, const struct insn *insn)
@@ -83,10 +94,12 @@ bool string_translate(struct trans *t, const struct insn *insn)
     if (insn->op < OP1(0xa4) || insn->op > OP1(0xaf) || insn->op == OP1(0xa8) || insn->op == OP1(0xa9))
         return false;
     uses = operands(insn);
-    if (!t->bt->opt.sensitive || insn->addrsize != 4 || t->rq->mode & MODE_DF ||
-        (uses & S_SRC && !seg_flat(t, insn->seg)) || (uses & S_DST && !seg_flat(t, S_ES)))
+    if (!t->bt->opt.sensitive || t->rq->mode & MODE_DF)
         return false;
     if (insn->prefix & (PFX_REP | PFX_REPNE)) {
+        if (insn->addrsize != 4 || (uses & S_SRC && !seg_flat(t, insn->seg)) ||
+            (uses & S_DST && !seg_flat(t, S_ES)))
+            return false;
         // What keeps missing the window is done in bulk by the emulator, and so is what may wrap.
         if (!t->bt->opt.direct || t->rq->mode & MODE_CHECKED || (hints && hints[t->offset[t->cur]]))
             return false;

@@ -12,9 +12,11 @@ enum mem_access { MEMACC_READ, MEMACC_WRITE };
 struct tail {
     enum { TAIL_MEMORY, TAIL_EXIT, TAIL_EMULATE } kind;
     u32 patch;          // offset of the rel32 that jumps here
-    u32 target;         // TAIL_EXIT: guest eip
+    u32 target;         // TAIL_EXIT: linear
     u16 insn;           // TAIL_MEMORY: index of the instruction; TAIL_EXIT: instructions executed
     u8 size, access;
+    bool flags;         // they are in r11
+    bool rcx;           // it is in r9
     u32 retry;          // host address
     i16 delta;
 };
@@ -30,7 +32,8 @@ struct trans {
     bool flags_dead[BT_MAX_INSNS + 1]; // no arithmetic flag matters before it, not even to a fault
     unsigned count;
     unsigned cur;       // instruction being emitted
-    i32 delta;          // guest ESP = r13 + delta
+    i32 delta;          // guest ESP = r13 + delta; 0 with MODE_STACK16
+    u32 base, limit;    // of CS
     bool next_crosses;  // the instruction behind the block crosses the end of the page
     bool ended;         // control does not fall through
     bool shadow;        // the next instruction is in the interrupt shadow of this one
@@ -42,7 +45,10 @@ struct trans {
     struct bt_code *out;
 };
 
-static inline u32 trans_eip(const struct trans *t, unsigned i) { return t->rq->eip + t->offset[i]; }
+// An instruction's address, linear and in its segment.
+static inline u32 trans_linear(const struct trans *t, unsigned i) { return t->rq->eip + t->offset[i]; }
+static inline u32 trans_eip(const struct trans *t, unsigned i) { return trans_linear(t, i) - t->base; }
+static inline bool trans_mode(const struct trans *t, u32 mode) { return t->rq->mode & mode; }
 static inline unsigned host_gpr(unsigned guest) { return guest == R_ESP ? H_ESP : guest; }
 
 // Applies the pending ESP adjustment; flags are kept.
@@ -52,6 +58,15 @@ void flush_delta(struct trans *t);
 // before it. Uses r8, r10 and (checked form) r9 and r11. State is that before the instruction when it can fault.
 struct hmem mem_operand(struct trans *t, const struct insn *insn, unsigned size, enum mem_access access);
 struct hmem stack_operand(struct trans *t, i32 offset, unsigned size, enum mem_access access);
+// The offset is in r8d; small: it is at most FFFF.
+struct hmem segment_operand(struct trans *t, unsigned seg, bool small, unsigned size, enum mem_access access);
+// The offset is in a register, of which an address size of 2 takes the lower half.
+struct hmem index_operand(struct trans *t, unsigned seg, unsigned reg, unsigned addrsize, unsigned size,
+                          enum mem_access access);
+// Goes to the emulator unless r8d is at most limit; flags are kept.
+void check_target(struct trans *t, u32 limit);
+// Adds n to the stack pointer. Uses r8, but not if `keep`, then r9.
+void stack_move(struct trans *t, i32 n, bool keep);
 // An address held in host registers: [base + index << scale + disp] computed in 32 bits, in a flat segment.
 struct hmem linear_operand(struct trans *t, int base, i32 disp, unsigned size, enum mem_access access);
 bool seg_flat(const struct trans *t, unsigned seg);
@@ -63,15 +78,16 @@ void flow_translate(struct trans *t, const struct insn *insn);
 // Control goes on at guest eip `target`, in another block.
 void flow_goto(struct trans *t, u32 target);
 void flow_tails(struct trans *t);
-// r8d == eip? Falls through if so, else goes to the stub `otherwise`.
+// Is r8d, and with MODE_SEGMENTED cs_key, that of the instruction at linear address eip here? Falls through if so, else goes to
+// the stub `otherwise`.
 void flow_check_target(struct trans *t, u32 eip, u32 otherwise);
 
 // Each translates the instructions of its kind; false: not one of them, or better left to the emulator.
 bool stack_translate(struct trans *t, const struct insn *insn);
 bool string_translate(struct trans *t, const struct insn *insn);
 bool sensitive_translate(struct trans *t, const struct insn *insn);
-// Pushes frame.tmp.
-bool stack_push_tmp(struct trans *t);
+// Pushes frame.tmp, 2 or 4 bytes of it.
+bool stack_push_tmp(struct trans *t, unsigned size);
 // True for the sensitive instructions behind which a block goes on although the decoder says INSN_STOP.
 bool sensitive_continues(const struct trans *t, const struct insn *insn);
 

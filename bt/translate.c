@@ -25,7 +25,7 @@ static void decode_block(struct trans *t)
     while (t->count < max) {
         struct insn *insn = &t->insn[t->count];
 
-        if (insn_decode(insn, rq->bytes + at, rq->avail - at, true) != INSN_OK) {
+        if (insn_decode(insn, rq->bytes + at, rq->avail - at, !trans_mode(t, MODE_CODE16)) != INSN_OK) {
             t->next_crosses = true;
             break;
         }
@@ -42,7 +42,7 @@ static bool emulated(const struct trans *t, unsigned i)
     const struct insn *insn = &t->insn[i];
     const u8 *hints = t->rq->hints;
 
-    if (insn->has_mem && insn->seg == S_CS && insn->mem & MEM_WRITE)
+    if (insn->has_mem && insn->seg == S_CS && insn->mem & MEM_WRITE && seg_flat(t, S_CS))
         return true; // #GP: code segments are not writable
     if (insn->attr & INSN_UD || (hints && hints[t->offset[i]] & HINT_EMULATE))
         return true;
@@ -60,7 +60,7 @@ static void find_dead_flags(struct trans *t)
     t->flags_dead[t->count] = false;
     for (int i = t->count - 1; i >= 0; i--) {
         const struct insn *insn = &t->insn[i];
-        bool quiet = !insn->sensitive && insn->flow == FLOW_NONE &&
+        bool quiet = !insn->sensitive && insn->flow == FLOW_NONE && insn->op != OP1(0xd7) &&
                      (insn->mem == MEM_NONE || insn->mem == MEM_ADDRESS) && !emulated(t, i) &&
                      !(insn->attr & (INSN_X87 | INSN_MMX | INSN_SSE | INSN_STRING | INSN_STACK | INSN_STOP)) &&
                      !((insn->op == OP1(0xf6) || insn->op == OP1(0xf7)) && insn->reg >= 6);
@@ -112,7 +112,7 @@ static bool names_esp(const struct insn *insn)
 // SUB/ADD ESP, imm where nobody looks at the flags: only the pending delta changes.
 static bool merges_esp(const struct trans *t, const struct insn *insn)
 {
-    return t->bt->opt.esp && !insn->has_mem && insn->rm == R_ESP && insn->opsize == 4 &&
+    return t->bt->opt.esp && !trans_mode(t, MODE_STACK16) && !insn->has_mem && insn->rm == R_ESP && insn->opsize == 4 &&
            (insn->op == OP1(0x81) || insn->op == OP1(0x83)) && (insn->reg == 0 || insn->reg == 5) &&
            t->flags_dead[t->cur + 1] && (i32)insn->imm <= 4096 && (i32)insn->imm >= -4096;
 }
@@ -164,25 +164,30 @@ static void emit_block(struct trans *t)
     t->host[t->count] = emit_here(t->e);
     t->delta_at[t->count] = t->delta;
     if (!t->ended)
-        flow_goto(t, trans_eip(t, t->count));
+        flow_goto(t, trans_linear(t, t->count));
 }
 
 bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *rq,
                   struct bt_code *out)
 {
-    struct trans t = { .bt = bt, .e = e, .rq = rq, .out = out };
+    struct trans t = { .bt = bt, .e = e, .rq = rq, .out = out, .limit = ~0u };
     struct block *b = &out->block;
+
+    if (trans_mode(&t, MODE_SEGMENTED)) {
+        t.base = rq->base;
+        t.limit = rq->limit;
+    }
 
     memset(b, 0, sizeof(*b));
     memset(out->sites, 0, sizeof(out->sites));
     b->eip = rq->eip;
-    b->mode = rq->mode;
+    b->mode = bt_mode_key(rq->mode, rq->cs);
     b->host = emit_here(e);
     decode_block(&t);
     find_dead_flags(&t);
     flow_check_target(&t, rq->eip, bt->stubs.lookup);
     b->entry = emit_here(e);
-    CHECK(b->entry - b->host == BT_HEADER_LEN);
+    CHECK(b->entry - b->host == bt_header_len(rq->mode));
     if (t.count == 0) {
         t.out->insn[0] = (struct block_insn){ .host = b->entry - b->host };
         translate_crossing(&t);

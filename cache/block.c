@@ -10,12 +10,12 @@
 #define HASH_BITS 17
 #define PAGES (1u << 20)
 
-static u32 hash_key(u32 gpa_page, u32 eip, u32 mode)
+static u32 hash_key(u32 gpa_page, u32 eip, u64 mode)
 {
     u32 h = (gpa_page << PAGE_SHIFT | (eip & 0xfff)) * 0x9e3779b1u;
 
     h ^= (eip >> PAGE_SHIFT) * 0x85ebca6bu;
-    h ^= mode * 0xc2b2ae35u;
+    h ^= (u32)(mode ^ mode >> 19) * 0xc2b2ae35u;
     return h >> (32 - HASH_BITS) ^ (h & ((1u << HASH_BITS) - 1));
 }
 
@@ -111,7 +111,7 @@ u32 block_new(struct blocks *b, const struct block *proto, const struct block_in
     return n;
 }
 
-struct block *block_find(struct blocks *b, u32 gpa_page, u32 eip, u32 mode)
+struct block *block_find(struct blocks *b, u32 gpa_page, u32 eip, u64 mode)
 {
     u32 n = b->hash[hash_key(gpa_page, eip, mode)];
 

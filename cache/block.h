@@ -34,8 +34,8 @@ struct block {
     // The key (together with the guest bytes themselves).
     u32 gpa_page;   // guest-physical page number
     u32 gpa_page2;  // the page its only instruction runs on into; 0: none (page 0 is never the second)
-    u32 eip;        // virtual address of the first instruction (offset in CS)
-    u32 mode;       // the mode bits it was translated under
+    u32 eip;        // linear address of the first instruction (CS base + EIP)
+    u64 mode;       // what else it was translated under: the engine's (bt_mode_key)
     // Its code, in the arena's executable view.
     u32 host;       // start (the indirect entry)
     u32 entry;      // direct entry
@@ -69,7 +69,7 @@ void blocks_reset(struct blocks *b);
 u32 block_new(struct blocks *b, const struct block *proto, const struct block_insn *insn,
               const u32 *ret_point);
 // The valid block with this key, or NULL.
-struct block *block_find(struct blocks *b, u32 gpa_page, u32 eip, u32 mode);
+struct block *block_find(struct blocks *b, u32 gpa_page, u32 eip, u64 mode);
 // The block, valid or not, whose code holds this host address, or NULL.
 struct block *block_at_host(struct blocks *b, u64 host);
 // The first block that runs on into this page from another one, or NULL.

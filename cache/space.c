@@ -90,21 +90,21 @@ struct space *space_get(struct spaces *s, u64 key)
     return victim;
 }
 
-static struct slot_key *slot_probe(const struct spaces *s, u32 eip, u32 mode)
+static struct slot_key *slot_probe(const struct spaces *s, u32 eip, u64 mode)
 {
-    u32 h = (eip + mode) * 0x9e3779b1u / (u32)((1ull << 32) / SLOT_HASH); // the high bits are the mixed ones
+    u32 h = (u32)(eip + mode + (mode >> 19)) * 0x9e3779b1u / (u32)((1ull << 32) / SLOT_HASH); // the high bits are the mixed ones
 
     while (s->slot_hash[h].slot && (s->slot_hash[h].eip != eip || s->slot_hash[h].mode != mode))
         h = (h + 1) % SLOT_HASH;
     return &s->slot_hash[h];
 }
 
-u32 slot_find(const struct spaces *s, u32 eip, u32 mode)
+u32 slot_find(const struct spaces *s, u32 eip, u64 mode)
 {
     return slot_probe(s, eip, mode)->slot - 1; // 0, none, wraps to SLOT_NONE
 }
 
-u32 slot_for(struct spaces *s, u32 eip, u32 mode)
+u32 slot_for(struct spaces *s, u32 eip, u64 mode)
 {
     struct slot_key *k = slot_probe(s, eip, mode);
 
@@ -113,7 +113,7 @@ u32 slot_for(struct spaces *s, u32 eip, u32 mode)
     if (s->slot_count == SPACE_SLOTS)
         return SLOT_NONE;
     s->slot_place[s->slot_count] = k - s->slot_hash;
-    *k = (struct slot_key){ eip, mode, ++s->slot_count };
+    *k = (struct slot_key){ mode, eip, ++s->slot_count };
     // A slot number is new to every table that exists.
     for (u32 i = 0; i < SPACE_MAX; i++)
         if (s->space[i].table)

@@ -42,7 +42,8 @@ struct space {
 };
 
 struct slot_key {
-    u32 eip, mode;
+    u64 mode;
+    u32 eip;      // linear
     u32 slot;     // 0-based number + 1; 0: free
 };
 
@@ -65,9 +66,9 @@ struct space *space_get(struct spaces *s, u64 key);
 void space_clear(struct spaces *s, struct space *space);
 
 // The slot number for a target, made if need be; SLOT_NONE when all are used up (the engine then empties the cache).
-u32 slot_for(struct spaces *s, u32 eip, u32 mode);
+u32 slot_for(struct spaces *s, u32 eip, u64 mode);
 // The number if there is one, else SLOT_NONE.
-u32 slot_find(const struct spaces *s, u32 eip, u32 mode);
+u32 slot_find(const struct spaces *s, u32 eip, u64 mode);
 
 void space_fill_jump(const struct spaces *s, struct space *space, u32 eip, u32 host);
 void space_fill_slot(const struct spaces *s, struct space *space, u32 slot, u32 host);

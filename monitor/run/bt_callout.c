@@ -37,11 +37,11 @@ static u64 lookup(struct vcpu *v, const void *data)
 
     (void)data;
     e->count.lookups++;
-    v->eip = (u32)bt_frame(v)->r8;
+    v->eip = (u32)bt_frame(v)->r8 - v->seg[S_CS].base;
     e->ran = bt_frame(v)->executed; // 0 without a watch
     host = bt_dispatch(e);
     // What brought us here may be a slot that is empty, or leads to a block that is gone.
-    slot = slot_find(&e->spaces, v->eip, e->mode);
+    slot = slot_find(&e->spaces, bt_linear(v), e->key);
     if (host >= e->bt.stubs.end && slot != SLOT_NONE && e->bt.opt.chain)
         space_fill_slot(&e->spaces, e->space, slot, host);
     return host;
@@ -52,12 +52,12 @@ static u64 link_exit(struct vcpu *v, const void *data)
     struct engine *e = bt_engine(v);
     const struct bt_link link = *(const struct bt_link *)data;
     u64 flushes = e->flush_count, host;
-    u32 mode = e->mode;
+    u64 key = e->key;
 
     v->eip = link.target;
     host = bt_dispatch(e);
     // Only if that is where we came to, and the code to patch is still there.
-    if (e->bt.opt.chain && v->eip == link.target && e->mode == mode && e->flush_count == flushes &&
+    if (e->bt.opt.chain && v->eip == link.target && e->key == key && e->flush_count == flushes &&
         host >= e->bt.stubs.end && !block_at_host(&e->blocks, host)->gpa_page2) {
         bt_patch_rel32(&e->arena, link.patch, host);
         e->count.links++;
@@ -71,14 +71,15 @@ static u64 go_on(struct engine *e, const struct bt_site *site, u64 invalidations
 {
     struct vcpu *v = e->v;
     const struct space *space = e->space;
-    u32 mode = e->mode;
+    u64 key = e->key, flushes = e->flush_count;
 
     if (!site->next || v->eip != site->eip + site->len || e->invalidations != invalidations ||
         v->shadow || e->spaces_stale || (e->watch && e->watch->stop_block) || v->event != bt_frame(v)->seen || v->halted)
         return bt_dispatch(e);
-    if (stop && (!bt_refresh(e) || e->mode != mode || e->space != space || e->space_cleared))
+    if (stop && (!bt_refresh(e) || e->key != key || e->space != space || e->space_cleared ||
+                 e->flush_count != flushes))
         return bt_dispatch(e);
-    if (!stop && bt_mode(v) != (mode & ~MODE_CHECKED))
+    if (!stop && bt_mode(v) != ((u32)key & ~MODE_CHECKED))
         return bt_dispatch(e);
     e->ran = 0;
     v->gpr[R_ESP] -= site->delta_next;
@@ -175,11 +176,11 @@ static u64 memory_fault(struct engine *e, struct block *b, const struct block_in
     u32 pferr = 0;
 
     if (offset >> 32) {
-        // A guard: the sum of the address has to wrap (or a segment with a limit: nothing helps). Or no
-        // address at all: a misaligned SSE operand.
+        // A guard: the sum of the address has to wrap, or a segment's limit to be checked. Or no address at
+        // all: a misaligned SSE operand.
         if (offset + (4ull << 30) < (48ull << 30)) {
             e->count.wraps++;
-            bt_hint(e, b, guest, HINT_WRAP);
+            bt_hint(e, b, guest, HINT_WRAP | HINT_LIMITS);
         }
         e->count.emulated++;
         return bt_deliver(e, interp_step(v));
@@ -187,6 +188,8 @@ static u64 memory_fault(struct engine *e, struct block *b, const struct block_in
     if (faults_often(e, host)) {
         e->count.faulting++;
         bt_hint(e, b, guest, HINT_FAULTS);
+        if (insn->flags & BLOCK_INSN_SHADOW)
+            v->shadow = 2;
         bt_ran_to(e, f->fault_pc, 0);
         return bt_dispatch(e);
     }
@@ -226,8 +229,7 @@ static u64 signal_(struct vcpu *v, const void *data)
     (void)data;
     CHECK(b != NULL);
     insn = block_insn_at_host(&e->blocks, b, f->fault_pc);
-    v->eip = b->eip + insn->guest;
-    v->gpr[R_ESP] += insn->esp_delta;
+    bt_state_at(e, b, insn);
     if (f->fault_signo == 0) {
         bt_ran_to(e, f->fault_pc, 0);
         e->count.events++;
@@ -266,11 +268,12 @@ static u64 event(struct vcpu *v, const void *data)
         const struct block_insn *insn = block_insn_at_host(&e->blocks, b, f->resume);
 
         if (b->host + insn->host == f->resume) {
-            v->eip = b->eip + insn->guest;
-            v->gpr[R_ESP] += insn->esp_delta;
+            bt_state_at(e, b, insn);
+            if (insn->flags & BLOCK_INSN_SHADOW)
+                v->shadow = 2; // MOV SS, or STI, which holds off less
             bt_ran_to(e, f->resume, 0);
         } else { // the exit behind an emulated last instruction
-            v->eip = b->eip + b->guest_len;
+            v->eip = b->eip + b->guest_len - v->seg[S_CS].base;
             bt_ran_to(e, f->resume, 1);
         }
     }

@@ -11,10 +11,6 @@
 
 #define EV_MACHINE (EV_KICK | EV_STOP)
 
-// Beyond any 32-bit address from the window, inside its guards.
-#define WINDOW_POISON (6ull << 30)
-#define ASID_POISON 0xfffu
-
 void bt_ran_to(struct engine *e, u64 host, u32 more)
 {
     const struct block *b;
@@ -162,29 +158,6 @@ static void redirect_dead(struct engine *e, const struct block *to)
     }
 }
 
-static bool flat_data(const struct seg *s)
-{
-    return s->base == 0 && s->limit == ~0u &&
-           (s->attr & (SEG_P | SEG_S | SEG_CODE | SEG_W | SEG_E)) == (SEG_P | SEG_S | SEG_W);
-}
-
-u32 bt_mode(const struct vcpu *v)
-{
-    const struct seg *cs = &v->seg[S_CS], *ss = &v->seg[S_SS];
-
-    if (!vcpu_protected(v) || v->eflags & FL_TF || v->dr[7] & 0xff ||
-        (v->eflags & FL_AC && v->cr0 & CR0_AM && v->cpl == 3))
-        return MODE_INTERPRET;
-    if (!(cs->attr & SEG_DB) || !(cs->attr & SEG_R) || cs->base || cs->limit != ~0u ||
-        !(ss->attr & SEG_DB) || !flat_data(ss))
-        return MODE_INTERPRET;
-    return (v->cpl == 3 ? MODE_USER : 0) | (flat_data(&v->seg[S_DS]) ? MODE_DS_FLAT : 0) |
-           (flat_data(&v->seg[S_ES]) ? MODE_ES_FLAT : 0) |
-           (v->cr0 & (CR0_EM | CR0_TS) ? MODE_NO_FPU : 0) |
-           (v->cr4 & CR4_OSFXSR ? 0 : MODE_NO_SSE) | (v->eflags & FL_DF ? MODE_DF : 0) |
-           (v->cpl == 0 || !(v->cr4 & CR4_TSD) ? MODE_TSC : 0);
-}
-
 // Guest calls of user and of kernel code have a stack of return points each, so that a system call does
 // not cost the caller's; it is good for the space it was filled in, as it was then.
 static void switch_stack(struct engine *e, struct space *to, u32 generation)
@@ -235,17 +208,6 @@ static void grow_up(struct engine *e)
     }
 }
 
-static void refresh_segment(const struct vcpu *v, struct bt_frame *f, int s)
-{
-    const struct seg *seg = &v->seg[s];
-    bool plain = seg->limit == ~0u && (seg->attr & (SEG_P | SEG_S | SEG_CODE | SEG_W | SEG_E)) ==
-                                          (SEG_P | SEG_S | SEG_W);
-
-    f->seg_base[s] = seg->base;
-    f->seg_asid[s] = plain ? v->asid : ASID_POISON;
-    f->seg_window[s] = f->window + (plain ? 0 : WINDOW_POISON);
-}
-
 // System calls go back and forth between two spaces.
 static struct space *find_space(struct engine *e, u64 key)
 {
@@ -270,6 +232,7 @@ bool bt_refresh(struct engine *e)
     w = mmu_window(v);
     if (young(e, w))
         e->mode |= MODE_CHECKED;
+    bt_refresh_key(e);
     key = 1ull << 63 | (u64)e->mode << 32 | (w ? w->id : v->asid);
     generation = w ? w->code_generation : 0;
     space = e->space && e->space->key == key ? e->space : find_space(e, key);
@@ -285,9 +248,7 @@ bool bt_refresh(struct engine *e)
     e->space = space;
     f->table = (u64)space->table;
     f->window = w ? (u64)w->base : 0;
-    for (int s = S_DS; s <= S_GS; s++)
-        refresh_segment(v, f, s);
-    refresh_segment(v, f, S_ES);
+    bt_refresh_segments(e);
     return true;
 }
 
@@ -296,7 +257,7 @@ bool bt_refresh(struct engine *e)
 static u32 fetch_crossing(struct engine *e, gpa_t gpa, u8 *buf, u32 avail)
 {
     struct vcpu *v = e->v;
-    gpa_t next = mmu_fetch_gpa(v, v->eip + avail);
+    gpa_t next = mmu_fetch_gpa(v, bt_linear(v) + avail);
     const u8 *from = phys_host(v->mmu->phys, next);
 
     if (!from)
@@ -307,11 +268,11 @@ static u32 fetch_crossing(struct engine *e, gpa_t gpa, u8 *buf, u32 avail)
     return next >> PAGE_SHIFT;
 }
 
-static bool crosses(const u8 *bytes, u32 avail)
+static bool crosses(const u8 *bytes, u32 avail, bool code32)
 {
     struct insn insn;
 
-    return avail < INSN_MAX && insn_decode(&insn, bytes, avail, true) == INSN_TRUNCATED;
+    return avail < INSN_MAX && insn_decode(&insn, bytes, avail, code32) == INSN_TRUNCATED;
 }
 
 static void trace(const struct engine *e, const struct bt_code *code, const u8 *guest, const u8 *host)
@@ -321,20 +282,21 @@ static void trace(const struct engine *e, const struct bt_code *code, const u8 *
 
     if (log_on(log, LOG_IN_ASM) || log_on(log, LOG_OUT_ASM))
         fprintf(log->file, "block: %08x, %u bytes, mode %x, to %08x, %u bytes\n", b->eip, b->guest_len,
-                b->mode, b->host, b->host_len);
+                (u32)b->mode, b->host, b->host_len);
     if (log_on(log, LOG_OUT_ASM))
         bt_trace_block(e, log->file, b, code->insn, guest, host);
     else if (log_on(log, LOG_IN_ASM))
-        insn_print(log->file, guest, b->guest_len, b->eip, 32);
+        insn_print(log->file, guest, b->guest_len, b->eip, b->mode & MODE_CODE16 ? 16 : 32);
 }
 
 static struct block *translate(struct engine *e, gpa_t gpa)
 {
     struct vcpu *v = e->v;
-    u32 offset = v->eip & (PAGE_SIZE - 1), page2 = 0;
+    const struct seg *cs = &v->seg[S_CS];
+    u32 offset = bt_linear(v) & (PAGE_SIZE - 1), page2 = 0, room = cs->limit - v->eip;
     struct bt_request rq = {
-        .bytes = phys_host(v->mmu->phys, gpa), .avail = PAGE_SIZE - offset, .eip = v->eip,
-        .mode = e->mode,
+        .bytes = phys_host(v->mmu->phys, gpa), .avail = PAGE_SIZE - offset, .eip = bt_linear(v),
+        .mode = e->mode, .cs = e->key >> 32, .base = cs->base, .limit = cs->limit,
     };
     struct bt_code code;
     struct emit emit;
@@ -345,7 +307,7 @@ static struct block *translate(struct engine *e, gpa_t gpa)
     if (!rq.bytes)
         return NULL;
     mmu_protect_code(v, gpa);
-    if (crosses(rq.bytes, rq.avail)) {
+    if (crosses(rq.bytes, rq.avail, !(e->mode & MODE_CODE16))) {
         page2 = fetch_crossing(e, gpa, both, rq.avail);
         if (page2) {
             rq.bytes = both;
@@ -353,6 +315,8 @@ static struct block *translate(struct engine *e, gpa_t gpa)
             rq.crossing = true;
         }
     }
+    if (room < rq.avail)
+        rq.avail = room + 1; // an instruction that runs on beyond the limit is the emulator's
     if (e->hints[gpa >> PAGE_SHIFT])
         rq.hints = e->hints[gpa >> PAGE_SHIFT] + offset;
     clock_gettime(CLOCK_MONOTONIC, &before);
@@ -386,15 +350,20 @@ static struct block *translate(struct engine *e, gpa_t gpa)
     return &e->blocks.block[n];
 }
 
-// The block at v->eip, made if need be; NULL where no memory answers. Raises #PF.
+// The block at v->eip, made if need be; NULL where no memory answers, or beyond CS's limit. Raises #PF.
 static struct block *find(struct engine *e)
 {
     struct vcpu *v = e->v;
-    gpa_t gpa = mmu_fetch_gpa(v, v->eip);
-    struct block *b = block_find(&e->blocks, gpa >> PAGE_SHIFT, v->eip, e->mode);
+    u32 at = bt_linear(v);
+    struct block *b;
+    gpa_t gpa;
 
+    if (unlikely(v->eip > v->seg[S_CS].limit))
+        return NULL;
+    gpa = mmu_fetch_gpa(v, at);
+    b = block_find(&e->blocks, gpa >> PAGE_SHIFT, at, e->key);
     if (b && b->gpa_page2 &&
-        mmu_fetch_gpa(v, (v->eip & PAGE_MASK) + PAGE_SIZE) >> PAGE_SHIFT != b->gpa_page2) {
+        mmu_fetch_gpa(v, (at & PAGE_MASK) + PAGE_SIZE) >> PAGE_SHIFT != b->gpa_page2) {
         kill_block(e, b);
         b = NULL;
     }
@@ -442,11 +411,11 @@ static void empty_spaces(struct engine *e)
 // What the space's jump table has for v->eip, without the block tables; 0 if nothing.
 static u64 known_entry(struct engine *e)
 {
-    u32 host = e->space->table->jump[e->v->eip & (SPACE_JUMPS - 1)];
+    u32 at = bt_linear(e->v), host = e->space->table->jump[at & (SPACE_JUMPS - 1)];
 
     if (host == e->spaces.default_target || e->bt.opt.flush_every || log_on(e->v->log, LOG_EXEC))
         return 0;
-    return bt_entry_if(host, e->v->eip);
+    return bt_entry_if(host, at, e->key);
 }
 
 // The instruction that took the guest's last page fault is about to run again: it would fault once more, to be
@@ -532,8 +501,8 @@ u64 bt_dispatch(struct engine *e)
         if (pause && e->pause_eip == v->eip) {
             struct block *paused = block_at_host(&e->blocks, pause);
 
-            if (paused && paused->valid && paused->mode == e->mode &&
-                mmu_fetch_gpa(v, v->eip) >> PAGE_SHIFT == paused->gpa_page) {
+            if (paused && paused->valid && paused->mode == e->key &&
+                mmu_fetch_gpa(v, bt_linear(v)) >> PAGE_SHIFT == paused->gpa_page) {
                 v->gpr[R_ESP] -= block_insn_at_host(&e->blocks, paused, pause)->esp_delta;
                 v->catcher = NULL;
                 bt_fpu_load(e);

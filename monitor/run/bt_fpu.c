@@ -44,16 +44,17 @@ static bool guest_insn(struct engine *e, u32 fip, struct insn *insn, u32 *eip)
     const struct block *b = block_at_host(&e->blocks, fip);
     struct phys *phys = e->v->mmu->phys;
     u8 bytes[INSN_MAX];
-    u32 first;
+    u32 first, at;
 
     if (!b)
         return false;
-    *eip = b->eip + block_insn_at_host(&e->blocks, b, fip)->guest;
-    first = MIN(PAGE_SIZE - (*eip & ~PAGE_MASK), sizeof(bytes));
-    phys_read(phys, ((gpa_t)b->gpa_page << PAGE_SHIFT) | (*eip & ~PAGE_MASK), bytes, first);
+    at = b->eip + block_insn_at_host(&e->blocks, b, fip)->guest;
+    *eip = at - bt_cs_base(e, b->mode);
+    first = MIN(PAGE_SIZE - (at & ~PAGE_MASK), sizeof(bytes));
+    phys_read(phys, ((gpa_t)b->gpa_page << PAGE_SHIFT) | (at & ~PAGE_MASK), bytes, first);
     if (b->gpa_page2)
         phys_read(phys, (gpa_t)b->gpa_page2 << PAGE_SHIFT, bytes + first, sizeof(bytes) - first);
-    return insn_decode(insn, bytes, b->gpa_page2 ? sizeof(bytes) : first, true) == INSN_OK;
+    return insn_decode(insn, bytes, b->gpa_page2 ? sizeof(bytes) : first, !(b->mode & MODE_CODE16)) == INSN_OK;
 }
 
 // The linear address of an operand at host address fdp: in the window, or, if the access took the

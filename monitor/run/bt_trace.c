@@ -24,7 +24,8 @@ static void announce(void *arg, u64 address)
         u32 end = l->next < l->b->insn_count ? i[1].guest : l->b->guest_len;
 
         fprintf(l->f, "\n");
-        insn_print(l->f, l->guest + i->guest, end - i->guest, l->b->eip + i->guest, 32);
+        insn_print(l->f, l->guest + i->guest, end - i->guest, l->b->eip + i->guest,
+                   l->b->mode & MODE_CODE16 ? 16 : 32);
     }
 }
 

@@ -113,6 +113,7 @@ static void destroy(struct engine *e)
     if (e->stack)
         munmap(e->stack, 2 * HOST_STACK_SIZE);
     free(e->aspace);
+    bt_cs_destroy(e);
     spaces_destroy(&e->spaces);
     blocks_destroy(&e->blocks);
     arena_destroy(&e->arena);
@@ -152,7 +153,7 @@ static struct engine *create(struct vcpu *v, const char *options, struct err *er
     e->bt.isa = v->model->isa;
     e->bt.spaces = &e->spaces;
     if (!parse_options(&e->bt.opt, options, err) || !arena_init(&e->arena, e->bt.opt.cache_size, err) ||
-        !blocks_init(&e->blocks, err) || !bt_signals_install(e, err))
+        !blocks_init(&e->blocks, err) || !bt_cs_init(e, err) || !bt_signals_install(e, err))
         goto fail;
     if (log_on(v->log, LOG_SENSITIVE))
         e->bt.opt.sensitive = false; // each of them is to be seen and counted

@@ -2,6 +2,7 @@
 // The binary-translation engine, shared by its files:
 //   engine_bt.c     create, run, options, statistics
 //   bt_dispatch.c   what runs next: events, modes, look-up, translation, invalidation
+//   bt_mode.c       modes and segments
 //   bt_callout.c    the C side of the stubs
 //   bt_signal.c     host signals become callouts
 //   bt_fpu.c        who holds the guest's x87 and SSE state
@@ -61,6 +62,8 @@ struct engine {
     struct space *space;     // current
     bool space_cleared;      // the last bt_refresh emptied it: its mappings changed
     u32 mode;                // MODE_*, current
+    u64 key;                 // the same with the number of the code segment (bt_mode_key)
+    struct cs_numbers *cs;   // bt_mode.c
     // Address spaces, by window number. A young one runs in the checked form, so that a short-lived process
     // costs neither mappings nor signals; the first interrupt that meets it in user mode makes it grown up. It is young
     // again when its window has lost its pages: another process got its page directory.
@@ -126,11 +129,28 @@ void bt_reset_stack(struct engine *e);
 void bt_hint(struct engine *e, struct block *block, u32 guest_offset, u8 hint);
 // Takes back HINT_FAULTS within a block, which is dropped if there was any.
 void bt_unhint(struct engine *e, struct block *block);
+// Sets e->mode (false: MODE_INTERPRET), frame.window, table, seg_* for the current space and segments.
+bool bt_refresh(struct engine *e);
+
+// ---- bt_mode.c
 // The current mode's MODE_* bits, or MODE_INTERPRET.
 #define MODE_INTERPRET (~0u)
 u32 bt_mode(const struct vcpu *v);
-// Sets e->mode (false: MODE_INTERPRET), frame.window, table, seg_* for the current space and segments.
-bool bt_refresh(struct engine *e);
+// Sets e->key for e->mode and CS. May empty the cache, when numbers run out.
+void bt_refresh_key(struct engine *e);
+// Fills the frame's seg_* and cs_key for the current window.
+void bt_refresh_segments(struct engine *e);
+bool bt_cs_init(struct engine *e, struct err *err);
+void bt_cs_destroy(struct engine *e);
+// The base of the code segment with the number in a mode key.
+u32 bt_cs_base(const struct engine *e, u64 key);
+// The linear address of v->eip.
+static inline u32 bt_linear(const struct vcpu *v)
+{
+    return v->seg[S_CS].base + v->eip;
+}
+// Makes v->eip and ESP those before an instruction of block, which is of the current code segment.
+void bt_state_at(struct engine *e, const struct block *b, const struct block_insn *insn);
 
 // ---- bt_callout.c
 extern const struct bt_callouts bt_engine_callouts;
