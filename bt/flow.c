@@ -161,17 +161,7 @@ static int translate_count(struct trans *t, const struct insn *insn, u8 *fall[2]
         fall[falls++] = emit_short(e, 0x74);                 // loopne stops at ZF
     else if (loop && insn->op == OP1(0xe1))
         fall[falls++] = emit_short(e, 0x75);
-    if (loop && !cx) {
-        fall[falls++] = zero;
-        return falls;
-    }
     if (loop) {
-        u8 *taken = emit_short(e, 0xeb);
-
-        emit_land(e, zero);
-        emit_mov64_rr(e, H_RCX, H_R9);
-        zero = emit_short(e, 0xeb);
-        emit_land(e, taken);
         fall[falls++] = zero;
         return falls;
     }
@@ -199,6 +189,8 @@ static void translate_jcc(struct trans *t, const struct insn *insn, u32 target)
             flow_goto(t, target);
         while (falls > 0)
             emit_land(e, fall[--falls]);
+        if (insn->addrsize == 2) // r9 has rcx on all ways here
+            emit_mov64_rr(e, H_RCX, H_R9);
         return;
     }
     if (inner >= 0)

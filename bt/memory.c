@@ -124,15 +124,22 @@ void check_target(struct trans *t, u32 limit)
     check_limit(t, 0);
 }
 
-static void check_segment(struct trans *t, unsigned seg, bool small, unsigned size, enum mem_access access)
+// Offsets up to FFFF are known to be good.
+static bool reaches_64k(const struct trans *t, unsigned seg)
+{
+    return trans_mode(t, MODE_DATA64K) &&
+           (trans_mode(t, MODE_REAL) || seg == S_DS || seg == S_ES || seg == S_SS);
+}
+
+static void check_segment(struct trans *t, unsigned seg, u32 max, unsigned size, enum mem_access access)
 {
     struct emit *e = t->e;
-    bool wide = trans_mode(t, MODE_DATA64K) && (trans_mode(t, MODE_REAL) || seg == S_DS || seg == S_ES || seg == S_SS);
+    bool simple = reaches_64k(t, seg) && max <= 0xffff;
 
-    if (small && wide && size == 1)
+    if (simple && max + size - 1 <= 0xffff)
         return;
     emit_mov64_rr(e, H_R9, H_RCX);
-    if (small && wide) {
+    if (simple) {
         // No byte may lie beyond FFFF (the limit may be higher: the emulator knows).
         emit_lea(e, H_RCX, H_R8, -1, 0, size - 1);
         emit8(e, 0x0f), emit8(e, 0xc9);                                     // bswap ecx
@@ -152,7 +159,7 @@ static void add_base(struct trans *t, unsigned seg)
     emit_lea(t->e, H_R8, H_R8, H_R9, 0, 0);
 }
 
-struct hmem segment_operand(struct trans *t, unsigned seg, bool small, unsigned size, enum mem_access access)
+struct hmem segment_operand(struct trans *t, unsigned seg, u32 max, unsigned size, enum mem_access access)
 {
     bool limits = trans_mode(t, MODE_SEGMENTED) || hint(t) & HINT_LIMITS;
 
@@ -162,7 +169,7 @@ struct hmem segment_operand(struct trans *t, unsigned seg, bool small, unsigned 
         return (struct hmem){ H_WINDOW, H_R8, 0, 0 };
     }
     if (limits)
-        check_segment(t, seg, small, size, access);
+        check_segment(t, seg, max, size, access);
     if (checked(t)) {
         add_base(t, seg);
         return check_linear(t, size, access, limits ? VCPU_OFF(asid) : FRAME_OFF(seg_asid) + 4 * (i32)seg);
@@ -205,7 +212,7 @@ struct hmem index_operand(struct trans *t, unsigned seg, unsigned reg, unsigned 
         emit_rr(t->e, 0, OP0F(0xb7), H_R8, reg);
     else
         emit_mov_rr(t->e, H_R8, reg);
-    return segment_operand(t, seg, addrsize == 2, size, access);
+    return segment_operand(t, seg, addrsize == 2 ? 0xffff : ~0u, size, access);
 }
 
 struct hmem stack_operand(struct trans *t, i32 offset, unsigned size, enum mem_access access)
@@ -218,7 +225,7 @@ struct hmem stack_operand(struct trans *t, i32 offset, unsigned size, enum mem_a
         emit_lea(t->e, H_R8, H_ESP, -1, 0, t->delta + offset);
     if (sp)
         emit_rr(t->e, 0, OP0F(0xb7), H_R8, offset ? H_R8 : H_ESP);
-    return segment_operand(t, S_SS, sp, size, access);
+    return segment_operand(t, S_SS, sp ? 0xffff : ~0u, size, access);
 }
 
 void stack_move(struct trans *t, i32 n, bool keep)
@@ -241,8 +248,12 @@ struct hmem mem_operand(struct trans *t, const struct insn *insn, unsigned size,
 
     if (!seg_flat(t, insn->seg) || checked(t) || wraps(t) || two || insn->addrsize == 2 ||
         (insn->base < 0 && insn->index < 0 && insn->disp < 0)) {
+        u32 max = insn->addrsize == 2 ? 0xffff : ~0u;
+
+        if (insn->base < 0 && insn->index < 0)
+            max &= (u32)insn->disp;
         emit_ea(t, insn, H_R8);
-        return segment_operand(t, insn->seg, insn->addrsize == 2, size, access);
+        return segment_operand(t, insn->seg, max, size, access);
     }
     if (insn->base >= 0)
         return (struct hmem){ H_WINDOW, host_gpr(insn->base), 0, disp };

@@ -206,7 +206,7 @@ static bool xlat(struct trans *t, const struct insn *insn)
     emit_lea(e, H_R8, H_RBX, H_R9, 0, 0);
     if (insn->addrsize == 2)
         emit_rr(e, 0, OP0F(0xb7), H_R8, H_R8);
-    m = segment_operand(t, insn->seg, insn->addrsize == 2, 1, MEMACC_READ);
+    m = segment_operand(t, insn->seg, insn->addrsize == 2 ? 0xffff : ~0u, 1, MEMACC_READ);
     emit_rm(e, 0, 0x8a, H_RAX, &m);
     return true;
 }

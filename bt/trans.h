@@ -58,8 +58,8 @@ void flush_delta(struct trans *t);
 // before it. Uses r8, r10 and (checked form) r9 and r11. State is that before the instruction when it can fault.
 struct hmem mem_operand(struct trans *t, const struct insn *insn, unsigned size, enum mem_access access);
 struct hmem stack_operand(struct trans *t, i32 offset, unsigned size, enum mem_access access);
-// The offset is in r8d; small: it is at most FFFF.
-struct hmem segment_operand(struct trans *t, unsigned seg, bool small, unsigned size, enum mem_access access);
+// The offset is in r8d, and at most max.
+struct hmem segment_operand(struct trans *t, unsigned seg, u32 max, unsigned size, enum mem_access access);
 // The offset is in a register, of which an address size of 2 takes the lower half.
 struct hmem index_operand(struct trans *t, unsigned seg, unsigned reg, unsigned addrsize, unsigned size,
                           enum mem_access access);

@@ -18,6 +18,9 @@ static const struct way {
     { "checked", MODE_DS_FLAT | MODE_ES_FLAT | MODE_CHECKED, 0 },
     { "based", MODE_ES_FLAT, 0 },
     { "wraps", MODE_DS_FLAT | MODE_ES_FLAT, HINT_WRAP },
+    { "real", MODE_SEGMENTED | MODE_CODE16 | MODE_STACK16 | MODE_DATA64K | MODE_REAL, 0 },
+    { "prot16", MODE_SEGMENTED | MODE_CODE16 | MODE_STACK16, 0 },
+    { "limits", MODE_SEGMENTED, 0 },
 };
 
 // Names for what changes whenever a struct does.
@@ -27,7 +30,9 @@ static const struct {
 } fields[] = {
     { VCPU_OFF(event), 4, "event" }, { VCPU_OFF(eflags), 4, "eflags" }, { VCPU_OFF(asid), 4, "asid" },
     { VCPU_OFF(tsc_offset), 8, "tsc_offset" }, { FRAME_OFF(tmp), 4, "tmp" },
-    { FRAME_OFF(seg_window), 8 * S_COUNT, "seg_window" }, { FRAME_OFF(seg_base), 4 * S_COUNT, "seg_base" },
+    { FRAME_OFF(seg_window), 8 * S_COUNT, "seg_window" }, { FRAME_OFF(cs_key), 8, "cs_key" },
+    { FRAME_OFF(seg_origin), 8 * S_COUNT, "seg_origin" },
+    { FRAME_OFF(seg_rlimit), 8 * S_COUNT, "seg_rlimit" }, { FRAME_OFF(seg_wlimit), 8 * S_COUNT, "seg_wlimit" },
     { FRAME_OFF(seg_asid), 4 * S_COUNT, "seg_asid" },
     { VCPU_OFF(seg), (i32)sizeof(struct seg) * S_COUNT, "seg" },
     { VCPU_OFF(tlb) + (i32)offsetof(struct tlb_entry, rtag), 4, "tlb.rtag" },
@@ -115,6 +120,7 @@ static bool run_case(struct golden *g, const struct way *way, u8 *bytes, u32 len
     u8 hints[INSN_MAX + 2];
     struct bt_request rq = {
         .bytes = bytes, .avail = len + 2, .eip = 0x08048000, .mode = way->mode, .hints = hints,
+        .cs = 1, .base = 0x08040000, .limit = 0xffff,
     };
     const struct block *b = &g->code.block;
     u32 first, end;

@@ -85,7 +85,8 @@ enum scratch {
     SEG_WINDOW, JUMP,                   // r9: a segment's window, an entry of the jump table
 };
 
-enum { CODE = 1, DATA = 2 };
+// Of each byte of host code. Where a branch leads, within an instruction's code or to a tail: with a copy of rcx in r9, or not.
+enum { CODE = 1, DATA = 2, FROM_COPY = 4, FROM_OTHER = 8 };
 
 struct checker {
     struct rig *r;
@@ -98,6 +99,7 @@ struct checker {
     enum scratch r8, r9, r10;
     u32 last;              // size that LAST.. and ADDEND are about
     bool compared, compared_write, missed, tlb_write;
+    bool skips;            // the last instruction was a JRCXZ over the next one, a jump
     u32 wide;              // general registers that may exceed 32 bits, a bit each
     bool bad;
 };
@@ -114,7 +116,7 @@ static inline void print_checker(const struct checker *c)
     for (u32 i = 0; i < c->rq->avail; i++)
         fprintf(stderr, " %02x", c->rq->bytes[i]);
     fprintf(stderr, "\n");
-    insn_print(stderr, c->rq->bytes, b->guest_len, b->eip, 32);
+    insn_print(stderr, c->rq->bytes, b->guest_len, b->eip, c->rq->mode & MODE_CODE16 ? 16 : 32);
     fprintf(stderr, "host:\n");
     insn_print(stderr, c->r->room, b->host_len, b->host, 64);
 }
@@ -188,13 +190,19 @@ static bool vcpu_shape(struct checker *c, const ZydisDecodedOperand *op)
     if (disp == VCPU_OFF(eflags) ||
         in_array(disp, FRAME_OFF(tmp), 4, (FRAME_OFF(seg_window) - FRAME_OFF(tmp)) / 4))
         return op->size == 32;
-    if (write)
-        return false;
+    if (write) // loads of segment registers
+        return (c->rq->mode & MODE_REAL) &&
+               ((in_array(disp, sel, sizeof(struct seg), S_COUNT) && op->size == 16) ||
+                (in_array(disp, SEG_OFF(0, base), sizeof(struct seg), S_COUNT) && op->size == 32) ||
+                (in_array(disp, FRAME_OFF(seg_origin), 8, S_COUNT) && op->size == 64));
     return ((disp == VCPU_OFF(event) || disp == VCPU_OFF(asid)) && op->size == 32) ||
            (disp == VCPU_OFF(tsc_offset) && op->size == 64) ||
            (in_array(disp, sel, sizeof(struct seg), S_COUNT) && op->size == 16) ||
            (in_array(disp, FRAME_OFF(seg_window), 8, S_COUNT) && op->size == 64) ||
-           (in_array(disp, FRAME_OFF(seg_base), 4, S_COUNT) && op->size == 32) ||
+           (in_array(disp, SEG_OFF(0, base), sizeof(struct seg), S_COUNT) && op->size == 32) ||
+           (in_array(disp, FRAME_OFF(seg_origin), 8, S_COUNT) && op->size == 64) ||
+           (in_array(disp, FRAME_OFF(seg_rlimit), 8, 2 * S_COUNT) && op->size == 64) ||
+           (disp == FRAME_OFF(cs_key) && op->size == 64) ||
            (in_array(disp, FRAME_OFF(seg_asid), 4, S_COUNT) && op->size == 32);
 }
 
@@ -227,11 +235,11 @@ static bool memory_shape(struct checker *c, const ZydisDecodedOperand *op)
                index == H_R8 ? c->r8 == U32 && op->mem.scale == 1 :
                (index < 8 || index == H_ESP) && index != H_RSP && !(c->wide & BIT(index));
     case ZYDIS_REGISTER_R10:
-        return c->r10 == ADDEND && index == H_R8 && op->mem.scale == 1 && !op->mem.disp.value &&
-               op->size <= c->last * 8 && (!write || c->tlb_write);
+        return c->r10 == ADDEND && index == H_R8 && op->mem.scale == 1 && op->mem.disp.value >= 0 &&
+               op->mem.disp.value * 8 + op->size <= c->last * 8 && (!write || c->tlb_write);
     case ZYDIS_REGISTER_R9:
         return c->r9 == SEG_WINDOW && index == H_R8 && c->r8 == U32 && op->mem.scale == 1 &&
-               !op->mem.disp.value;
+               op->mem.disp.value >= 0 && op->mem.disp.value <= 4;
     case ZYDIS_REGISTER_R14:
         return table_shape(c, op);
     case ZYDIS_REGISTER_R15:
@@ -273,8 +281,10 @@ static enum scratch wrote_r9(struct checker *c, const ZydisDecodedOperand *dst)
     if (c->z.mnemonic == ZYDIS_MNEMONIC_MOV && is_reg(dst, ZYDIS_REGISTER_R9)) {
         if (is_reg(src, ZYDIS_REGISTER_RCX))
             return RCX_COPY;
-        if (src->type == ZYDIS_OPERAND_TYPE_MEMORY && src->mem.base == ZYDIS_REGISTER_R15)
-            return SEG_WINDOW; // vcpu_shape has said what 64-bit fields there are
+        if (src->type == ZYDIS_OPERAND_TYPE_MEMORY && src->mem.base == ZYDIS_REGISTER_R15 &&
+            (in_array(src->mem.disp.value, FRAME_OFF(seg_window), 8, S_COUNT) ||
+             in_array(src->mem.disp.value, FRAME_OFF(seg_origin), 8, S_COUNT)))
+            return SEG_WINDOW;
         return UNKNOWN;
     }
     if (c->z.mnemonic == ZYDIS_MNEMONIC_LEA && src->mem.base == ZYDIS_REGISTER_R8 &&
@@ -329,8 +339,14 @@ static void wrote_guest(struct checker *c, const ZydisDecodedOperand *dst, int r
         c->wide &= ~BIT(reg);
         return;
     }
-    if (m == ZYDIS_MNEMONIC_MOV && reg == H_RCX && is_reg(src, ZYDIS_REGISTER_R9) && c->r9 == RCX_COPY)
+    if (m == ZYDIS_MNEMONIC_MOV && reg == H_RCX && is_reg(src, ZYDIS_REGISTER_R9) && c->r9 == RCX_COPY) {
+        c->wide &= ~BIT(H_RCX);
         return;
+    }
+    if (reg == H_RCX && c->r9 == RCX_COPY) { // what is compared with a limit, or a code segment's key
+        c->wide |= BIT(H_RCX);
+        return;
+    }
     if (is_string(m) && (reg == H_RCX || c->wide & BIT(reg)))
         return; // a count of 32 bits counts down; pointers stay in the window
     if (m == ZYDIS_MNEMONIC_LEA && (reg == H_RSI || reg == H_RDI) && !is_checked(c) &&
@@ -482,15 +498,16 @@ static bool starts(const struct checker *c, u32 host)
 {
     u32 at = host - c->code->block.host;
 
-    return at < c->code->block.host_len && c->kind[at] == CODE;
+    return at < c->code->block.host_len && c->kind[at] & CODE;
 }
 
 static void check_site(struct checker *c, const struct bt_site *site, bool emulate)
 {
     const struct bt_code *code = &c->code[0];
+    u32 base = c->rq->mode & MODE_SEGMENTED ? c->rq->base : 0;
 
     for (u32 i = 0; i < MAX(code->block.insn_count, 1u); i++) {
-        if (code->block.eip + code->insn[i].guest != site->eip)
+        if (code->block.eip + code->insn[i].guest - base != site->eip)
             continue;
         if (site->retry != code->block.host + code->insn[i].host || !starts(c, site->retry))
             complain(c, "the site's retry address is not its instruction's");
@@ -503,6 +520,25 @@ static void check_site(struct checker *c, const struct bt_site *site, bool emula
         return;
     }
     complain(c, "the site is of no instruction");
+}
+
+static bool guest_insn_starts(const struct checker *c, u32 host)
+{
+    for (u32 i = 0; i < c->code->block.insn_count; i++)
+        if (c->code->block.host + c->code->insn[i].host == host)
+            return true;
+    return false;
+}
+
+static void note_state_at(struct checker *c, u32 host)
+{
+    u8 *kind = &c->kind[host - c->code->block.host];
+
+    if (guest_insn_starts(c, host))
+        return; // nothing is assumed there
+    *kind |= c->r9 == RCX_COPY ? FROM_COPY : FROM_OTHER;
+    if ((*kind & (FROM_COPY | FROM_OTHER)) == (FROM_COPY | FROM_OTHER))
+        complain(c, "where it branches rcx may have a copy, or not");
 }
 
 // Bytes of data behind a call to this stub.
@@ -518,8 +554,9 @@ static void check_branch(struct checker *c, u32 target, bool call)
 {
     const struct bt_stubs *s = &c->r->bt.stubs;
     const u8 *data = c->r->room + c->at + c->z.length;
+    u32 base = c->rq->mode & MODE_SEGMENTED ? c->rq->base : 0;
 
-    if (c->wide)
+    if (c->wide & ~(c->r9 == RCX_COPY ? BIT(H_RCX) : 0))
         complain(c, "branches with a register that is not zero-extended");
     if (call && (target == s->emulate || target == s->memory)) {
         struct bt_site site;
@@ -531,7 +568,7 @@ static void check_branch(struct checker *c, u32 target, bool call)
         i32 rel;
 
         memcpy(&link, data, sizeof(link));
-        if (!c->r->bt.opt.chain || (link.target ^ c->rq->eip) >= PAGE_SIZE)
+        if (!c->r->bt.opt.chain || ((link.target + base) ^ c->rq->eip) >= PAGE_SIZE)
             complain(c, "links across pages");
         if (link.patch - c->code->block.host >= c->code->block.host_len - 4) {
             complain(c, "the patch is outside");
@@ -542,6 +579,8 @@ static void check_branch(struct checker *c, u32 target, bool call)
             complain(c, "what is to be patched does not lead to its link");
     } else if (!starts(c, target) && (call || (target != s->lookup && target != s->jump))) {
         complain(c, "branches to %#x", target);
+    } else if (!call && starts(c, target)) {
+        note_state_at(c, target);
     }
 }
 
@@ -573,6 +612,8 @@ static void sweep(struct checker *c, bool mark)
             if (c->wide)
                 complain(c, "a register is not zero-extended at the start");
         }
+        if (c->kind[c->at] & FROM_COPY)
+            c->r9 = RCX_COPY;
         if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&c->r->decoder, c->r->room + c->at, b->host_len - c->at,
                                                  &c->z, c->op))) {
             complain(c, "does not decode");
@@ -590,12 +631,14 @@ static void sweep(struct checker *c, bool mark)
                 memset(c->kind + next, DATA, len);
             next += len;
         }
-        if (c->z.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE &&
+        if (!c->skips && c->z.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE &&
             (c->z.mnemonic == ZYDIS_MNEMONIC_JMP || c->z.mnemonic == ZYDIS_MNEMONIC_RET)) {
             c->r8 = c->r10 = UNKNOWN;
             if (c->r9 != RCX_COPY) // both ways out of flow_check_target put it back
                 c->r9 = UNKNOWN;
         }
+        c->skips = c->z.mnemonic == ZYDIS_MNEMONIC_JRCXZ && c->z.raw.imm[0].value.s == 5 &&
+                   c->r->room[next] == 0xe9;
     }
     if (c->at != b->host_len)
         complain(c, "the last instruction runs on");
@@ -608,13 +651,14 @@ static void check_tables(struct checker *c)
     u32 max = c->rq->crossing ? 1 : c->r->bt.opt.block_insns;
 
     c->at = 0;
-    if (b->eip != c->rq->eip || b->mode != c->rq->mode || b->entry - b->host != BT_HEADER_LEN ||
+    if (b->eip != c->rq->eip || b->mode != bt_mode_key(c->rq->mode, c->rq->cs) ||
+        b->entry - b->host != bt_header_len(c->rq->mode) ||
         b->host_len > BT_MAX_CODE || b->guest_len > c->rq->avail || b->insn_count < 1 ||
         b->insn_count > max || b->ret_count > b->insn_count)
         complain(c, "the block's fields make no sense");
     if (c->bad)
         return;
-    if (code->insn[0].host < BT_HEADER_LEN || code->insn[0].guest != 0)
+    if (code->insn[0].host < bt_header_len(c->rq->mode) || code->insn[0].guest != 0)
         complain(c, "the first instruction is not first");
     for (u32 i = 0; i < b->insn_count; i++) {
         c->insn = i;
@@ -628,7 +672,8 @@ static void check_tables(struct checker *c)
     for (u32 i = 0; i < b->ret_count; i++)
         if (!starts(c, code->ret_point[i]) || (i && code->ret_point[i] <= code->ret_point[i - 1]))
             complain(c, "a return point is in the middle of something");
-    if (bt_entry_if(b->host, b->eip) != b->entry || bt_entry_if(b->host, b->eip + 0x10000))
+    if (bt_entry_if(b->host, b->eip, b->mode) != b->entry || bt_entry_if(b->host, b->eip + 0x10000, b->mode) ||
+        (c->rq->mode & MODE_SEGMENTED && bt_entry_if(b->host, b->eip, b->mode + (1ull << 32))))
         complain(c, "the indirect entry does not know its eip");
 }
 
