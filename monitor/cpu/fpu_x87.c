@@ -81,6 +81,21 @@ static void set_pointers(struct vcpu *v, const struct insn *insn)
     }
 }
 
+// The memory operand, of `env` bytes of environment and then 80-bit numbers, or of no more than 8 bytes. Each slot of the
+// environment, significand and exponent is an access of its own: the operand as a whole may wrap at 4 GiB, a piece may not.
+static gla_t operand(struct vcpu *v, const struct insn *insn, u32 env, u32 size, enum access access)
+{
+    u32 ea = op_ea(v, insn), slot = env == 28 ? 4 : 2, n;
+
+    if (likely(size <= 8 || ea + size > ea))
+        return op_mem(v, insn, size, access);
+    for (u32 at = 0; at < size; at += n) {
+        n = at < env ? slot : (at - env) % 10 ? 2 : 8;
+        seg_check(v, insn->seg, ea + at, n, access);
+    }
+    return v->seg[insn->seg].base + ea;
+}
+
 static void execute(struct vcpu *v, const struct insn *insn)
 {
     unsigned esc = ESC(insn->op);
@@ -95,10 +110,10 @@ static void execute(struct vcpu *v, const struct insn *insn)
         return;
     }
     if (size > 0) {
-        gla = op_mem(v, insn, size, ACC_READ);
+        gla = operand(v, insn, 0, size, ACC_READ);
         mmu_read(v, gla, h.mem, size, user(v));
     } else if (size < 0) {
-        gla = op_mem(v, insn, -size, ACC_WRITE);
+        gla = operand(v, insn, 0, -size, ACC_WRITE);
         mmu_probe(v, gla, -size, ACC_WRITE, user(v));
     }
     // Nothing faults from here on.
@@ -129,7 +144,7 @@ static void fldenv(struct vcpu *v, const struct insn *insn)
     unsigned format = env_format(v, insn), size = fpu_env_size(format);
     u8 env[FPU_ENV_MAX];
 
-    mmu_read(v, op_mem(v, insn, size, ACC_READ), env, size, user(v));
+    mmu_read(v, operand(v, insn, size, size, ACC_READ), env, size, user(v));
     fpu_env_load(v->fx, format, env);
     fpu_changed(v);
 }
@@ -139,7 +154,7 @@ static void frstor(struct vcpu *v, const struct insn *insn)
     unsigned format = env_format(v, insn), size = fpu_env_size(format) + 80;
     u8 image[FPU_SAVE_MAX];
 
-    mmu_read(v, op_mem(v, insn, size, ACC_READ), image, size, user(v));
+    mmu_read(v, operand(v, insn, size - 80, size, ACC_READ), image, size, user(v));
     fpu_save_load(v->fx, format, image);
     fpu_changed(v);
 }
@@ -150,7 +165,7 @@ static void fnstenv(struct vcpu *v, const struct insn *insn)
     u8 env[FPU_ENV_MAX];
 
     fpu_env_store(v->fx, format, env);
-    mmu_write(v, op_mem(v, insn, size, ACC_WRITE), env, size, user(v));
+    mmu_write(v, operand(v, insn, size, size, ACC_WRITE), env, size, user(v));
     fx_put16(v->fx, FX_FCW, fx_get16(v->fx, FX_FCW) | FCW_MASKS);
     fpu_changed(v);
 }
@@ -161,7 +176,7 @@ static void fnsave(struct vcpu *v, const struct insn *insn)
     u8 image[FPU_SAVE_MAX];
 
     fpu_save_store(v->fx, format, image);
-    mmu_write(v, op_mem(v, insn, size, ACC_WRITE), image, size, user(v));
+    mmu_write(v, operand(v, insn, size - 80, size, ACC_WRITE), image, size, user(v));
     fpu_init(v->fx);
     fpu_changed(v);
 }

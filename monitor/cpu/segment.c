@@ -20,8 +20,8 @@ bool seg_allows(const struct vcpu *v, const struct seg *s, u32 offset, u32 size,
         top = s->attr & SEG_DB ? 0xffffffff : 0xffff;
         return offset > s->limit && offset <= top && size - 1 <= top - offset;
     }
-    // With a limit of 4 GiB - 1 an access may wrap.
-    return s->limit == 0xffffffff || (offset <= s->limit && size - 1 <= s->limit - offset);
+    // With a limit of 4 GiB - 1 an access may wrap or fault, says the manual; on silicon it faults.
+    return offset <= s->limit && size - 1 <= s->limit - offset;
 }
 
 gla_t seg_check(struct vcpu *v, unsigned seg, u32 offset, u32 size, enum access access)

@@ -200,11 +200,6 @@ bool insn_undefined_result(const struct insn *insn, u32 ecx)
 
 // ---- What processors differ in
 
-static bool crosses(u32 offset, u32 size)
-{
-    return offset + size - 1 < offset;
-}
-
 // Several accesses, and more than one of them could have faulted.
 static bool fault_order_is_free(const struct insn *insn)
 {
@@ -243,15 +238,13 @@ bool case_implementation_specific(const struct oracle_case *c, const struct orac
 {
     const struct trace_step *step = trace_find(trace, native->eip);
     const struct insn *insn = &step->insn;
-    const u32 *gpr = native->gpr;
-    u32 ea;
 
     if (repeat_overwrites_code(c, native, trace))
         return true;
     if (!step)
         return false;
     if (!step->fetched)
-        return native->eip > 0xfffffff0 || native->eip < 16;
+        return native->vector == X_UD || native->eip > 0xfffffff0 || native->eip < 16;
     // Undefined forms: how many of their bytes are fetched before they are refused?
     if ((native->vector == X_PF || native->vector == X_UD) && insn->attr & INSN_UD &&
         (native->eip & ~PAGE_MASK) + insn->len > PAGE_SIZE - INSN_MAX)
@@ -262,16 +255,5 @@ bool case_implementation_specific(const struct oracle_case *c, const struct orac
         return fault_order_is_free(insn);
     if (native->vector != X_GP && native->vector != X_SS)
         return false;
-    if (fault_order_is_free(insn))
-        return true;
-    if (insn->attr & (INSN_STACK | INSN_STRING) || insn->flow != FLOW_NONE || insn->sensitive)
-        for (int r = R_ESP; r <= R_EDI; r++)
-            if (gpr[r] + 64 < 128)
-                return true;
-    if (!insn->has_mem)
-        return false;
-    if (insn->op == OP0F(0xa3) || insn->op == OP0F(0xab) || insn->op == OP0F(0xb3) || insn->op == OP0F(0xbb))
-        return true; // BT: the bit is somewhere else
-    ea = insn->disp + (insn->base >= 0 ? gpr[insn->base] : 0) + (insn->index >= 0 ? gpr[insn->index] << insn->scale : 0);
-    return insn->addrsize == 4 && (crosses(ea, 16) || crosses(ea, insn->mem_size));
+    return fault_order_is_free(insn);
 }
