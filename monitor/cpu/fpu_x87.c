@@ -3,6 +3,8 @@
 #include "cpu.h"
 #include "fpu.h"
 #include "fpu_host.h"
+#include "local.h"
+#include "mem.h"
 
 #define ESC(op) ((op)-0xd8)
 
@@ -91,8 +93,11 @@ static gla_t operand(struct vcpu *v, const struct insn *insn, u32 env, u32 size,
         return op_mem(v, insn, size, access);
     for (u32 at = 0; at < size; at += n) {
         n = at < env ? slot : (at - env) % 10 ? 2 : 8;
-        seg_check(v, insn->seg, ea + at, n, access);
+        if (!seg_allows(v, &v->seg[insn->seg], ea + at, n, access))
+            vcpu_raise(v, insn->seg == S_SS ? X_SS : X_GP, 0);
     }
+    if (mem_watched(v))
+        debug_access(v, v->seg[insn->seg].base + ea, size, access);
     return v->seg[insn->seg].base + ea;
 }
 

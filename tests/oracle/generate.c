@@ -205,32 +205,36 @@ static void encode_operands(struct generator *g, u8 *p)
     }
 }
 
+static unsigned put_opcode(u16 op, u8 *p)
+{
+    unsigned n = 0;
+
+    if (op >> 8)
+        p[n++] = 0x0f;
+    if (op >> 8 >= MAP_0F38)
+        p[n++] = op >> 8 == MAP_0F38 ? 0x38 : 0x3a;
+    p[n++] = op;
+    return n;
+}
+
 // Encodes one allowed instruction at p; false if this try failed.
 static bool try_insn(struct generator *g, enum kind kind, const struct oracle_case *c, u8 *p, struct insn *insn)
 {
     u8 bytes[40];
-    u16 op = pick_opcode(g, kind);
-    unsigned n = put_prefixes(g, kind, op, bytes);
+    const struct form *form = kind == KIND_FORM ? &g->forms->form[below(g, g->forms->count)] : NULL;
+    u16 op = form ? form->op : pick_opcode(g, kind);
+    unsigned n = form && chance(g, 70) ? 0 : put_prefixes(g, kind, op, bytes);
     u64 r;
     u32 imm;
 
-    switch (op >> 8) {
-    case MAP_0F38:
-        bytes[n++] = 0x0f, bytes[n++] = 0x38;
-        break;
-    case MAP_0F3A:
-        bytes[n++] = 0x0f, bytes[n++] = 0x3a;
-        break;
-    case MAP_0F:
-        bytes[n++] = 0x0f;
-        break;
-    }
-    bytes[n++] = op;
+    n += form ? form_opcode(form, rnd(g), bytes + n) : put_opcode(op, bytes + n);
     for (unsigned i = n; i < sizeof(bytes); i += 8) {
         r = rnd(g);
         memcpy(bytes + i, &r, sizeof(bytes) - i < 8 ? sizeof(bytes) - i : 8);
     }
     encode_operands(g, bytes + n);
+    if (form && form->has_rm)
+        bytes[n] = form_modrm(form, bytes[n]);
     if (insn_decode(insn, bytes, sizeof(bytes), case_code32(c)) != INSN_OK)
         return kind == KIND_BYTES && chance(g, 5) && (memcpy(p, bytes, 15), insn->len = 15, insn->op = 0x90, true);
     if (!(insn->attr & INSN_MODRM) && insn->imm_len == 4 && chance(g, 50)) {
@@ -612,7 +616,7 @@ void generate(struct generator *g, u64 seed, struct oracle_case *c)
         tame_strings(g, c);
     if (kind == KIND_SEGMENT)
         fill_segments(g, c);
-    c->fpu = kind == KIND_X87 || kind == KIND_SIMD || chance(g, 5);
+    c->fpu = kind == KIND_X87 || kind == KIND_SIMD || kind == KIND_FORM || chance(g, 5);
     fill_fpu(g, c);
     looping = kind == KIND_LOOP || (kind == KIND_SMC && chance(g, 60));
     if (looping) {

@@ -3,12 +3,14 @@
 #ifndef RING3_TESTS_ORACLE_GENERATE_H
 #define RING3_TESTS_ORACLE_GENERATE_H
 
+#include "forms.h"
 #include "rules.h"
 
 // Kinds of cases; --kind takes the names.
 #define KIND_LIST(X)                                                                         \
     X(INTEGER, "integer") X(STRING, "string") X(FLOW, "flow") X(X87, "x87") X(SIMD, "simd")  \
-    X(BYTES, "bytes") X(LOOP, "loop") X(SMC, "smc") X(SEGMENT, "segment")
+    X(BYTES, "bytes") X(LOOP, "loop") X(SMC, "smc") X(SEGMENT, "segment") \
+    X(FORM, "form")
 
 enum kind {
 #define X(id, name) KIND_##id,
@@ -18,6 +20,7 @@ enum kind {
 };
 
 struct generator {
+    const struct form_set *forms; // the opcode table, which the kind `form` picks from
     u64 random;
     u32 fixed;     // bit per instruction of the case: its branch has its target already
     u32 patches;   // bit per instruction: a store that is to hit the case's code

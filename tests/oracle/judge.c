@@ -21,7 +21,7 @@ bool oracle_trace(struct oracle *o, const struct oracle_case *c, struct trial *t
     o->progress->c = *c;
     o->progress->mode = "trace";
     trial->c = c;
-    trace_case(o->tracer, &o->rules, c, o->before, &trial->trace, o->seen, o->seen_context);
+    trace_case(o->tracer, &o->rules, c, o->before, &trial->trace, o->record);
     return trial->trace.usable;
 }
 

@@ -19,7 +19,7 @@
 struct settings {
     u64 seed, cases;
     unsigned seconds, max_failures;
-    const char *modes, *kinds, *server;
+    const char *modes, *kinds, *server, *record;
     bool reduce, list;
     int replay; // first file in argv, or 0
 };
@@ -121,7 +121,7 @@ static void run_random(struct oracle *o, const struct settings *s)
 {
     static struct oracle_case cases[BATCH];
     static struct trial trials[BATCH];
-    struct generator g = { .has_zero = o->batch->has_zero };
+    struct generator g = { .has_zero = o->batch->has_zero, .forms = &o->record->forms };
     time_t end = time(NULL) + s->seconds;
     u64 seeds = s->seed, left = s->cases;
 
@@ -188,12 +188,15 @@ static int work(struct oracle *o, const struct settings *s, char **argv)
         fprintf(stderr, "oracle: no such mode; --list lists them\n");
         return 2;
     }
+    forms_init(&o->record->forms);
     start_watch(o);
     if (s->replay)
         run_files(o, s, argv + s->replay);
     else
         run_random(o, s);
     watched = NULL;
+    if (s->record && !record_write(o->record, s->record))
+        o->progress->failures++;
     oracle_server_stop(o);
     for (unsigned i = 0; i < o->rigs; i++)
         rig_free(o->rig[i]);
@@ -234,7 +237,7 @@ static bool parse(int argc, char **argv, struct settings *s)
     static const struct option options[] = {
         { "seed", 1, 0, 's' }, { "cases", 1, 0, 'n' }, { "seconds", 1, 0, 't' }, { "mode", 1, 0, 'm' },
         { "kind", 1, 0, 'k' }, { "reduce", 1, 0, 'r' }, { "failures", 1, 0, 'f' }, { "list", 0, 0, 'l' },
-        { "native", 1, 0, 'N' }, { "replay", 0, 0, 'R' }, { 0, 0, 0, 0 },
+        { "native", 1, 0, 'N' }, { "record", 1, 0, 'c' }, { "replay", 0, 0, 'R' }, { 0, 0, 0, 0 },
     };
     int c;
 
@@ -249,6 +252,7 @@ static bool parse(int argc, char **argv, struct settings *s)
         case 'f': s->max_failures = atoi(optarg); break;
         case 'l': s->list = true; break;
         case 'N': s->server = optarg; break;
+        case 'c': s->record = optarg; break;
         case 'R': s->replay = optind; return true;
         default: return false;
         }
@@ -268,12 +272,13 @@ static const char *default_server(void)
 int main(int argc, char **argv)
 {
     struct settings s = { .cases = 20000, .reduce = true, .max_failures = 5, .server = default_server() };
-    static struct oracle o;
+    static struct record record;
+    static struct oracle o = { .record = &record };
     int status;
 
     if (getentropy(&s.seed, sizeof(s.seed)) < 0 || !parse(argc, argv, &s)) {
         fprintf(stderr, "usage: %s [--seed N] [--cases N] [--seconds N] [--mode LIST] [--kind LIST] [--reduce on|off]\n"
-                "       [--failures N] [--native PROGRAM] [--list] [--replay FILE...]\n", argv[0]);
+                "       [--failures N] [--native PROGRAM] [--record FILE] [--list] [--replay FILE...]\n", argv[0]);
         return 2;
     }
     for (unsigned i = 0; s.list && i < rig_mode_count; i++)

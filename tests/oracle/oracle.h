@@ -5,6 +5,7 @@
 
 #include "casefile.h"
 #include "generate.h"
+#include "record.h"
 #include "rig.h"
 #include "trace.h"
 
@@ -22,8 +23,7 @@ struct oracle {
     unsigned rigs;
     struct rig *tracer;    // an interpreter
     struct rules rules;
-    trace_fn *seen;        // told of each instruction that cases execute; may be NULL
-    void *seen_context;
+    struct record *record; // what cases execute
     u8 template[IMAGE_SIZE], before[IMAGE_SIZE];
     u64 template_seed;
     // For whoever tells of a crash: in shared memory.

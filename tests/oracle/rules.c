@@ -249,6 +249,8 @@ bool case_implementation_specific(const struct oracle_case *c, const struct orac
     if ((native->vector == X_PF || native->vector == X_UD) && insn->attr & INSN_UD &&
         (native->eip & ~PAGE_MASK) + insn->len > PAGE_SIZE - INSN_MAX)
         return true;
+    if (native->vector == X_GP && insn->attr & INSN_UD && c->seg[S_CS] & 4)
+        return true; // likewise, at the segment's end
     if (insn->op == OP1(CODE_FILL)) // the ordinary end
         return false;
     if (native->vector == X_PF || native->vector == X_AC)

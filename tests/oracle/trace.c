@@ -54,7 +54,7 @@ static bool forbidden(const struct rules *rules, struct trace *trace, const stru
 }
 
 void trace_case(struct rig *rig, const struct rules *rules, const struct oracle_case *c, const u8 *before,
-                struct trace *trace, trace_fn *seen, void *context)
+                struct trace *trace, struct record *record)
 {
     struct vcpu *v = rig->v;
 
@@ -72,8 +72,8 @@ void trace_case(struct rig *rig, const struct rules *rules, const struct oracle_
             return;
         if (interp_step(v) == CPU_TRIPLE_FAULT)
             return;
-        if (seen && step->fetched)
-            seen(context, &step->insn, bytes, v->cpl == 0 ? (int)rig_vector(rig) : -1);
+        if (step->fetched)
+            record_add(record, &step->insn, v->cpl == 0 ? (int)rig_vector(rig) : -1);
         if (v->cpl == 0) {
             trace->usable = true;
             trace->undefined = rig_vector(rig) == X_DE ? FL_ARITH & (undefined | trace->undefined) : undefined;

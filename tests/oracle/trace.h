@@ -3,6 +3,7 @@
 #ifndef RING3_TESTS_ORACLE_TRACE_H
 #define RING3_TESTS_ORACLE_TRACE_H
 
+#include "record.h"
 #include "rig.h"
 #include "rules.h"
 
@@ -24,11 +25,8 @@ struct trace {
 // The last step at an address, or NULL.
 const struct trace_step *trace_find(const struct trace *trace, u32 eip);
 
-// Told of each instruction: the exception it raised, or -1.
-typedef void trace_fn(void *context, const struct insn *insn, const u8 *bytes, int vector);
-
-// rig: an interpreter's. before: the memory image. seen may be NULL.
+// rig: an interpreter's. before: the memory image. What it executes is added to the record.
 void trace_case(struct rig *rig, const struct rules *rules, const struct oracle_case *c, const u8 *before,
-                struct trace *trace, trace_fn *seen, void *context);
+                struct trace *trace, struct record *record);
 
 #endif
