@@ -233,7 +233,12 @@ static void maskmov(struct vcpu *v, const struct insn *insn)
         mmx_read(v, insn->reg, value);
         mmx_read(v, insn->rm, mask);
     }
-    gla = seg_check(v, insn->seg, di, size, ACC_WRITE);
+    if (sse && di == -8u) { // two accesses of eight bytes, of which neither runs over 4 GiB
+        gla = seg_check(v, insn->seg, di, 8, ACC_WRITE);
+        seg_check(v, insn->seg, 0, 8, ACC_WRITE);
+    } else {
+        gla = seg_check(v, insn->seg, di, size, ACC_WRITE);
+    }
     for (first = 0; first < size && !(mask[first] & 0x80); first++)
         ;
     for (last = size; last > first && !(mask[last - 1] & 0x80); last--)

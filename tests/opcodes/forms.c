@@ -23,6 +23,13 @@ static void add_lookup(struct form_set *set, const struct row *row, unsigned has
     set->lookup[set->lookups++].form = form;
 }
 
+// The low three bits of the opcode are a register.
+static bool holds_register(u16 op)
+{
+    return (op >= OP1(0x40) && op <= OP1(0x5f)) || (op > OP1(0x90) && op <= OP1(0x97)) ||
+           (op >= OP1(0xb0) && op <= OP1(0xbf)) || (op >= OP0F(0xc8) && op <= OP0F(0xcf));
+}
+
 // One row, as memory or as register form. Rows that say the same under the prefix 66 or F2, or under the next opcode for
 // the next register, are one form.
 static void add(struct walk *w, const struct row *row, unsigned has_rm)
@@ -39,8 +46,7 @@ static void add(struct walk *w, const struct row *row, unsigned has_rm)
             add_lookup(set, row, has_rm, i);
             return;
         }
-        if (!implied && (f->op & ~7) == (w->form.op & ~7) && f->op + f->opcodes == w->form.op &&
-            row->enc == f->row->enc) {
+        if (!implied && holds_register(w->form.op) && (f->op & ~7) == (w->form.op & ~7)) {
             f->opcodes++;
             add_lookup(set, row, has_rm, i);
             return;

@@ -35,8 +35,6 @@ static bool map_0f_allowed(const u8 *bytes, const struct insn *insn)
             return insn->reg >= 5 && !(insn->prefix & (PFX_66 | PFX_REP | PFX_REPNE));
         return (insn->reg == 2 || insn->reg == 3 || insn->reg == 7) &&
                !(insn->prefix & (PFX_66 | PFX_REP | PFX_REPNE));
-    case 0xbc:            // TZCNT: announced with BMI1 only, which has VEX forms
-        return !(insn->prefix & PFX_REP);
     case 0xc7:            // RDRAND, RDSEED, XSAVEC, RDPID
         return insn->reg == 1;
     }
@@ -62,7 +60,7 @@ bool insn_allowed(const u8 *bytes, const struct insn *insn)
     case MAP_0F38:
         return map_0f38_allowed(insn);
     case MAP_0F3A:
-        return op < 0xcc;
+        return op < 0xcc || op == 0xdf;
     }
     switch (op) {
     case 0xe0: case 0xe1:            // LOOPcc: F2 and F3 choose the condition on AMD's processors
