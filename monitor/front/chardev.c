@@ -186,7 +186,7 @@ bool chardev_open(struct chardev *c, const char *name, const char *text, struct 
 {
     bool ok = true;
 
-    *c = (struct chardev){ .in = -1, .out = -1, .listener = -1, .always = -1 };
+    *c = CHARDEV_CLOSED;
     c->events = epoll_create1(EPOLL_CLOEXEC);
     if (c->events < 0)
         return err_set(err, EXIT_HOST, "-%s: no epoll descriptor: %s", name, strerror(errno));
@@ -227,7 +227,7 @@ void chardev_close(struct chardev *c)
         close(c->events);
     free(c->path);
     free(c->kept);
-    *c = (struct chardev){ .in = -1, .out = -1, .listener = -1, .always = -1, .events = -1 };
+    *c = CHARDEV_CLOSED;
 }
 
 size_t chardev_read(struct chardev *c, u8 *buf, size_t len)

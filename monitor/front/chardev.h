@@ -24,6 +24,9 @@ struct chardev {
     char *path;      // of the server's socket file, which is removed at the end; owned
 };
 
+// Nothing, fit for chardev_close.
+#define CHARDEV_CLOSED ((struct chardev){ .in = -1, .out = -1, .listener = -1, .events = -1, .always = -1 })
+
 // Opens what text says: stdio, file:PATH, unix:PATH[,server[=on|off]][,wait[=on|off]|,nowait],
 // none. name is the option, for messages. On failure nothing is left behind.
 bool chardev_open(struct chardev *c, const char *name, const char *text, struct err *err);

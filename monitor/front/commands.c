@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The commands of the (ring3) prompt.
-#include "console.h"
 #include "keys.h"
 #include "picture.h"
+#include "prompt.h"
 
 #include <string.h>
 
@@ -90,8 +90,8 @@ static void run_sendkey(struct machine *m, const char *args, FILE *f)
 
         if (!count) {
             fprintf(f, "%.*s is no key; there are:", (int)len, args);
-            for (unsigned i = 0; key_name(i); i++)
-                fprintf(f, " %s", key_name(i));
+            for (unsigned i = 0; key_nth_name(i); i++)
+                fprintf(f, " %s", key_nth_name(i));
             fprintf(f, "\n");
             return;
         }

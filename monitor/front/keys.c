@@ -90,7 +90,7 @@ unsigned key_type(char c, u8 keys[KEYS_CHORD])
     return 0;
 }
 
-const char *key_name(unsigned i)
+const char *key_nth_name(unsigned i)
 {
     return i < ARRAY_LEN(keys_table) ? keys_table[i].name : NULL;
 }

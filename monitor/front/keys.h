@@ -14,6 +14,6 @@ unsigned key_chord(const char *text, size_t len, u8 keys[KEYS_CHORD]);
 // The chord that types an ASCII character on a US keyboard; the number of keys, or 0.
 unsigned key_type(char c, u8 keys[KEYS_CHORD]);
 // The i-th name, or NULL past the end.
-const char *key_name(unsigned i);
+const char *key_nth_name(unsigned i);
 
 #endif

@@ -91,9 +91,12 @@ static int run(struct options *options, struct console *console, struct log *log
 
     config->log = log;
     config->console = console;
-    config->serial_fd = console->serial.kind == CHARDEV_NONE ? -1 : console->serial.events;
+    config->front_fd = console->events;
+    config->front_poll = console_poll;
+    config->serial_ports = console->ports;
     config->serial_in = console_read;
     config->serial_out = console_serial_out;
+    config->parallel_out = console->parallel.kind == CHARDEV_NONE ? NULL : console_parallel_out;
     config->debug_out = console_debug_out;
     machine = machine_create(config, err);
     if (!machine) {
@@ -101,10 +104,11 @@ static int run(struct options *options, struct console *console, struct log *log
         return err->status;
     }
     running.machine = machine;
-    console_start(console, machine);
-    status = machine_run(machine, err);
+    status = EXIT_USAGE;
+    if (console_start(console, machine, err))
+        status = machine_run(machine, err);
     running.machine = NULL;
-    term_restore();
+    console_stop(console);
     if (log_on(log, LOG_SCREEN))
         picture_text(machine, log->file);
     if (err->text[0])
@@ -134,7 +138,9 @@ int main(int argc, char **argv)
     }
     install_handlers();
     if (!open_log(&log, &options, &err) ||
-        !console_open(&console, options.serial, options.debugcon, &err)) {
+        !options_console(&options, isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && display_possible(),
+                         &err) ||
+        !console_open(&console, &options, &err)) {
         say(err.text);
         return err.status;
     }

@@ -303,8 +303,16 @@ static bool take(struct options *o, const char *name, const char *arg, bool *don
         return options_drive(m, arg, err);
     if (strncmp(name, "hd", 2) == 0 || strncmp(name, "fd", 2) == 0 || strcmp(name, "cdrom") == 0)
         return options_image(m, name, arg, err);
-    if (strcmp(name, "serial") == 0)
-        return once(&o->serial, name, arg, err);
+    if (strcmp(name, "serial") == 0) {
+        if (o->serials == SERIAL_PORTS)
+            return err_set(err, EXIT_USAGE, "-serial is given too often: there are COM1 to COM4");
+        o->serial[o->serials++] = arg;
+        return true;
+    }
+    if (strcmp(name, "parallel") == 0)
+        return once(&o->parallel, name, arg, err);
+    if (strcmp(name, "display") == 0)
+        return once(&o->display, name, arg, err);
     if (strcmp(name, "debugcon") == 0)
         return once(&o->debugcon, name, arg, err);
     if (strcmp(name, "D") == 0)
@@ -338,8 +346,10 @@ static bool take(struct options *o, const char *name, const char *arg, bool *don
         o->stats = true;
     } else if (strcmp(name, "snapshot") == 0) {
         o->snapshot = true;
+    } else if (strcmp(name, "nographic") == 0) {
+        o->nographic = true;
     }
-    return true; // -nographic changes nothing: there is no screen
+    return true;
 }
 
 static bool unknown_option(const char *given, struct err *err)
@@ -369,8 +379,32 @@ static void defaults(struct options *o)
 {
     *o = (struct options){
         .machine = { .ram_size = 128ull << 20, .cpu = "pentium3", .debug_exit_base = -1, .apic = true,
-                     .serial_fd = -1 },
+                     .front_fd = -1 },
     };
+}
+
+bool options_console(struct options *o, bool tty, struct err *err)
+{
+    bool curses, terminal = false;
+
+    for (unsigned i = 0; i < o->serials; i++)
+        terminal = terminal || strcmp(o->serial[i], "stdio") == 0;
+    // What boots from a disk shows itself on a screen; a kernel's output is where its command line says,
+    // which is the serial port as a rule.
+    if (!o->display)
+        o->display = tty && !o->nographic && !terminal && !o->machine.kernel ? "curses" : "none";
+    curses = strcmp(o->display, "curses") == 0;
+    if (!curses && strcmp(o->display, "none") != 0)
+        return err_set(err, EXIT_USAGE, "-display %s: there are curses and none", o->display);
+    if (curses && o->nographic)
+        return err_set(err, EXIT_USAGE, "-nographic and -display curses exclude each other");
+    if (!o->serials)
+        o->serial[o->serials++] = curses ? "vc" : "stdio";
+    if (!o->debugcon)
+        o->debugcon = curses ? "none" : "stdio";
+    if (curses && (strcmp(o->debugcon, "stdio") == 0 || (o->parallel && strcmp(o->parallel, "stdio") == 0)))
+        return err_set(err, EXIT_USAGE, "-display curses has the terminal: nothing else can lead to stdio");
+    return true;
 }
 
 enum options_result options_parse(struct options *o, int argc, char **argv, struct err *err)
@@ -412,9 +446,5 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
                 "-kernel FILE, or firmware with -bios FILE (--help)");
         return OPTIONS_ERROR;
     }
-    if (!o->serial)
-        o->serial = "stdio";
-    if (!o->debugcon)
-        o->debugcon = "stdio";
     return OPTIONS_RUN;
 }

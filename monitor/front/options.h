@@ -33,9 +33,11 @@
     X(RUN, "accel", "ENGINE", "engine that runs guest code (help lists them)")               \
     X(RUN, "bt", "LIST", "options of the translator, as chain=off,direct=off")               \
     X(RUN, "timeout", "SECONDS", "end the run after this time, with status 68")              \
-    X(IO, "serial", "DEV", "stdio, file:PATH, unix:PATH[,server=on][,wait=off] or none")     \
+    X(IO, "display", "TYPE", "curses (the text screen on the terminal) or none; see the manual page")\
+    X(IO, "serial", "DEV", "stdio, file:PATH, unix:PATH[,server=on][,wait=off] or none; for COM1 to COM4")\
+    X(IO, "parallel", "DEV", "what the guest prints: file:PATH, stdio or none")              \
     X(IO, "debugcon", "DEV", "what the guest writes to port 0xe9: stdio, file:PATH or none") \
-    X(IO, "nographic", NULL, "no screen, console on the terminal (always so)")               \
+    X(IO, "nographic", NULL, "-display none -serial stdio")                                   \
     X(LOOK, "d", "LIST", "traces, separated by commas (help lists them)")                    \
     X(LOOK, "D", "FILE", "write traces to FILE instead of standard error")                   \
     X(LOOK, "stats", NULL, "print counters at the end")                                      \
@@ -43,9 +45,13 @@
     X(HELP, "h", NULL, "the same")                                                           \
     X(HELP, "version", NULL, "print the version")
 
+#define SERIAL_PORTS 4
+
 struct options {
     struct machine_config machine; // all but the log and the console's fields is filled
-    const char *serial, *debugcon; // as given; "stdio" by default
+    const char *serial[SERIAL_PORTS], *debugcon, *parallel, *display;
+    unsigned serials;
+    bool nographic;
     const char *log_file;          // -D or NULL
     u32 log_mask;                  // -d
     bool stats, snapshot;
@@ -57,7 +63,7 @@ enum options_result {
     OPTIONS_ERROR, // *err says what is wrong
 };
 
-// Parses argv. Strings in *options point into argv. Prints help to standard output.
+// Parses argv; options_console is the rest. Strings in *options point into argv. Prints help to standard output.
 enum options_result options_parse(struct options *options, int argc, char **argv, struct err *err);
 
 // Take the arguments of -boot, of -hda, -cdrom, -fda and their like, and of -drive; drives.c.
@@ -66,6 +72,10 @@ bool options_image(struct machine_config *m, const char *option, const char *fil
 bool options_drive(struct machine_config *m, const char *text, struct err *err);
 // Finds places for the drives that were given none.
 bool options_settle(struct machine_config *m, bool snapshot, struct err *err);
+
+// Fills in display, serial ports and debug port where nothing was given. tty: standard input and output are
+// a terminal that a screen can be shown on.
+bool options_console(struct options *o, bool tty, struct err *err);
 
 // Parts, for unit tests. A size: digits with an optional suffix, MiB without one; 0 if malformed.
 u64 options_size(const char *text);

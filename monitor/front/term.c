@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -13,6 +15,8 @@ static struct {
     volatile sig_atomic_t active; // from term_raw to term_restore
     volatile sig_atomic_t raw;    // now; not while stopped or in the background
     struct termios saved, wanted;
+    volatile sig_atomic_t changed; // size, or continued
+    char leave[128];              // written before the terminal is given back
 } term = { .fd = -1 };
 
 static void make_raw(void)
@@ -36,6 +40,8 @@ static void give_back(void)
     sigemptyset(&ttou);
     sigaddset(&ttou, SIGTTOU);
     pthread_sigmask(SIG_BLOCK, &ttou, &old);
+    if (*term.leave && write(STDOUT_FILENO, term.leave, strlen(term.leave)) < 0)
+        *term.leave = '\0';
     tcsetattr(term.fd, TCSANOW, &term.saved);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     errno = saved;
@@ -65,6 +71,13 @@ static void continued(int sig)
     (void)sig;
     if (term.active && tcgetpgrp(term.fd) == getpgrp())
         make_raw();
+    term.changed = 1;
+}
+
+static void resized(int sig)
+{
+    (void)sig;
+    term.changed = 1;
 }
 
 static void crashed(int sig)
@@ -93,11 +106,32 @@ void term_guard(void)
     handle(SIGCONT, continued, SA_RESTART);
 }
 
+void term_adopt(int fd, const struct termios *saved, const char *leave)
+{
+    term.fd = fd;
+    term.saved = *saved;
+    tcgetattr(fd, &term.wanted);
+    snprintf(term.leave, sizeof(term.leave), "%s", leave);
+    term.changed = 0;
+    term.active = term.raw = 1;
+    handle(SIGTSTP, stopped, SA_RESTART);
+    handle(SIGWINCH, resized, SA_RESTART);
+}
+
+bool term_changed(void)
+{
+    bool changed = term.changed;
+
+    term.changed = 0;
+    return changed;
+}
+
 bool term_raw(int fd)
 {
     if (tcgetattr(fd, &term.saved) < 0)
         return false;
     term.fd = fd;
+    *term.leave = '\0';
     term.wanted = term.saved;
     cfmakeraw(&term.wanted);
     // Output processing stays: our own messages end their lines as anyone's.

@@ -54,8 +54,8 @@ static void *io_thread(void *opaque)
 
             if (fd == io->stop)
                 return NULL;
-            if (fd == io->serial) {
-                bits |= IO_SERIAL;
+            if (fd == io->front) {
+                bits |= IO_FRONT;
             } else {
                 drain(fd);
                 bits |= fd == io->timer ? IO_TIMER : IO_LIMIT;
@@ -90,13 +90,13 @@ static bool io_start(struct io *io)
     return rc == 0;
 }
 
-bool io_init(struct io *io, int serial, unsigned limit_s, void (*ready)(void *), void *opaque,
+bool io_init(struct io *io, int front, unsigned limit_s, void (*ready)(void *), void *opaque,
              struct err *err)
 {
     struct itimerspec limit = { .it_value = to_timespec(io_now() + limit_s * NS) };
     bool ok;
 
-    *io = (struct io){ .serial = serial, .armed = IO_NEVER, .ready = ready, .opaque = opaque };
+    *io = (struct io){ .front = front, .armed = IO_NEVER, .ready = ready, .opaque = opaque };
     io->epoll = epoll_create1(EPOLL_CLOEXEC);
     io->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     io->limit = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
@@ -104,7 +104,7 @@ bool io_init(struct io *io, int serial, unsigned limit_s, void (*ready)(void *),
     io->stop = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     ok = io->epoll >= 0 && io->wake >= 0 && watch(io, io->timer, EPOLLIN) &&
          watch(io, io->limit, EPOLLIN) && watch(io, io->stop, EPOLLIN) &&
-         (serial < 0 || watch(io, serial, EPOLLIN | EPOLLONESHOT)) &&
+         (front < 0 || watch(io, front, EPOLLIN | EPOLLONESHOT)) &&
          (!limit_s || timerfd_settime(io->limit, TFD_TIMER_ABSTIME, &limit, NULL) == 0) &&
          io_start(io);
     if (!ok) {
@@ -127,7 +127,7 @@ void io_destroy(struct io *io)
         if (fds[i] >= 0)
             close(fds[i]);
     *io = (struct io){ .epoll = -1, .timer = -1, .limit = -1, .wake = -1, .stop = -1,
-                       .serial = -1 };
+                       .front = -1 };
 }
 
 static void set_timer(struct io *io, u64 deadline)
@@ -150,10 +150,10 @@ void io_arm(struct io *io, u64 deadline)
 
 void io_listen(struct io *io)
 {
-    struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT, .data.fd = io->serial };
+    struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT, .data.fd = io->front };
 
-    if (io->serial >= 0)
-        CHECK(epoll_ctl(io->epoll, EPOLL_CTL_MOD, io->serial, &event) == 0);
+    if (io->front >= 0)
+        CHECK(epoll_ctl(io->epoll, EPOLL_CTL_MOD, io->front, &event) == 0);
 }
 
 u32 io_take(struct io *io)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later The helper thread that waits for what the outside world
-// does while the vCPU thread runs guest code: the board's next deadline, serial input, the time
+// does while the vCPU thread runs guest code: the board's next deadline, the front end, the time
 // limit. And the place where an idle vCPU thread sleeps.
 //
 //   vCPU thread                                     I/O thread
 //   io_arm ---- timerfd ---------------------------> epoll_wait
-//   io_listen - serial fd, one shot ---------------> epoll_wait
+//   io_listen - front fd, one shot ---------------> epoll_wait
 //   guest code <--- ready(): event bit and kick ---- sets `pending`
 //   io_take, serves what is pending
 //   io_sleep <----- eventfd, only while sleeping --- io_wake
@@ -14,7 +14,7 @@
 //  2. A wake-up is never lost: the sleeper sets `sleeping` before it looks at the event word a
 //     last time, a waker sets the event word before it looks at `sleeping` (both sequentially
 //     consistent).
-//  3. The serial fd is watched for one event, then not again until io_listen.
+//  3. The front fd is watched for one event, then not again until io_listen.
 #ifndef RING3_MONITOR_RUN_IO_H
 #define RING3_MONITOR_RUN_IO_H
 
@@ -27,12 +27,12 @@
 
 enum { // io_take
     IO_TIMER = BIT(0),  // the armed deadline is reached
-    IO_SERIAL = BIT(1), // the serial fd is readable
+    IO_FRONT = BIT(1),  // the front end's descriptor is readable
     IO_LIMIT = BIT(2),  // the time limit is reached
 };
 
 struct io {
-    int epoll, timer, limit, wake, stop, serial; // file descriptors; -1: none
+    int epoll, timer, limit, wake, stop, front; // file descriptors; -1: none
     pthread_t thread;
     bool running;
     u32 pending;             // IO_*; atomic
@@ -42,10 +42,10 @@ struct io {
     void *opaque;
 };
 
-// Starts the thread. serial: -1 or a descriptor (not owned); limit_s: 0 or the time limit in
+// Starts the thread. front: -1 or a descriptor (not owned); limit_s: 0 or the time limit in
 // seconds. ready is called on the I/O thread after bits were set in `pending`. On failure nothing
 // is left behind.
-bool io_init(struct io *io, int serial, unsigned limit_s, void (*ready)(void *), void *opaque,
+bool io_init(struct io *io, int front, unsigned limit_s, void (*ready)(void *), void *opaque,
              struct err *err);
 void io_destroy(struct io *io);
 
@@ -54,7 +54,7 @@ u64 io_now(void);
 
 // Makes ready be called at `deadline` at the latest (perhaps also earlier, from an older arming).
 void io_arm(struct io *io, u64 deadline);
-// Watches the serial fd for its next event.
+// Watches the front fd for its next event.
 void io_listen(struct io *io);
 // Takes the pending bits.
 u32 io_take(struct io *io);

@@ -17,21 +17,27 @@ static u64 host_deadline(struct machine *m)
     return deadline == UINT64_MAX ? IO_NEVER : deadline + m->time_lost;
 }
 
-// Gives the serial port what the console has, as far as the port takes it.
-static void pump_serial(struct machine *m)
+// Gives a serial port what the console has, as far as the port takes it.
+static void pump_port(struct machine *m, int port)
 {
     u8 buf[256];
     size_t room, got;
 
-    if (!m->config.serial_in)
-        return;
     do {
-        room = m->paused_at ? 0 : board_serial_room(m->board, 0);
-        got = m->config.serial_in(m->config.console, buf, MIN(room, sizeof(buf)));
+        room = m->paused_at ? 0 : board_serial_room(m->board, port);
+        got = m->config.serial_in(m->config.console, port, buf, MIN(room, sizeof(buf)));
         if (got)
-            CHECK(board_serial_in(m->board, 0, buf, got) == got);
+            CHECK(board_serial_in(m->board, port, buf, got) == got);
     } while (got);
-    m->input_waits = room == 0;
+    m->input_waits = (m->input_waits & ~BIT(port)) | (room == 0 ? BIT(port) : 0);
+}
+
+// ports: bit per port that may have something.
+static void pump_serial(struct machine *m, u8 ports)
+{
+    for (unsigned port = 0; m->config.serial_in && port < MAX(m->config.serial_ports, 1u); port++)
+        if (ports & BIT(port))
+            pump_port(m, (int)port);
 }
 
 // Runs what the event word and the clock ask for. *limit: the time limit was met.
@@ -46,9 +52,11 @@ static void serve_events(struct machine *m, bool *limit)
     }
     if (!m->paused_at)
         board_poll(m->board);
-    if (pending & IO_SERIAL || m->input_waits)
-        pump_serial(m);
-    if (pending & IO_SERIAL)
+    if (pending & IO_FRONT && m->config.front_poll)
+        m->config.front_poll(m->config.console);
+    if (pending & IO_FRONT || m->input_waits)
+        pump_serial(m, pending & IO_FRONT ? 0xff : m->input_waits);
+    if (pending & IO_FRONT)
         io_listen(&m->io);
     if (pending & IO_LIMIT)
         *limit = true;

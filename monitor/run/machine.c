@@ -112,6 +112,13 @@ static void host_serial_out(void *opaque, int port, const u8 *bytes, size_t len)
     m->config.serial_out(m->config.console, port, bytes, len);
 }
 
+static void host_parallel_out(void *opaque, u8 byte)
+{
+    struct machine *m = opaque;
+
+    m->config.parallel_out(m->config.console, byte);
+}
+
 static void host_debug_out(void *opaque, u8 byte)
 {
     struct machine *m = opaque;
@@ -135,7 +142,7 @@ static void host_serial_room(void *opaque, int port)
     struct machine *m = opaque;
 
     // The loop offers waiting input whenever it comes round.
-    if (port == 0 && m->input_waits)
+    if (m->input_waits & BIT(port))
         vcpu_post(m->v, EV_KICK);
 }
 
@@ -231,6 +238,7 @@ static bool create_board(struct machine *m, struct err *err)
         .ram_size = m->config.ram_size,
         .debug_exit_base = m->config.debug_exit_base,
         .debug_exit_size = m->config.debug_exit_size,
+        .serial_ports = m->config.serial_ports,
         .firmware = m->config.bios != NULL,
         .apic = m->v->has_apic,
         .cpu_signature = m->v->model->signature,
@@ -252,6 +260,7 @@ static bool create_board(struct machine *m, struct err *err)
         .set_a20 = host_set_a20,
         .serial_out = host_serial_out,
         .debug_out = host_debug_out,
+        .parallel_out = m->config.parallel_out ? host_parallel_out : NULL,
         .timer_changed = host_timer_changed,
         .serial_room = host_serial_room,
         .memory_map = host_memory_map,
@@ -334,7 +343,7 @@ static bool build(struct machine *m, struct err *err)
     m->v->apic_base_changed = board_apic_base;
     m->engine = m->ops->create(m->v, m->config.bt_options, err);
     if (!m->engine ||
-        !io_init(&m->io, m->config.serial_fd, m->config.timeout_s, io_ready, m, err))
+        !io_init(&m->io, m->config.front_fd, m->config.timeout_s, io_ready, m, err))
         return false;
     m->built = true;
     return machine_load(m, err);
@@ -353,7 +362,7 @@ struct machine *machine_create(const struct machine_config *config, struct err *
         m->config.bios = BIOS;
     m->phys.memfd = -1;
     m->io = (struct io){ .epoll = -1, .timer = -1, .limit = -1, .wake = -1, .stop = -1,
-                         .serial = -1 };
+                         .front = -1 };
     bus_init(&m->bus);
     if (!build(m, err)) {
         machine_destroy(m);

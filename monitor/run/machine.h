@@ -28,14 +28,18 @@ struct machine_config {
     bool no_reboot;
     unsigned timeout_s;           // 0: none
     struct log *log;              // not owned
-    // Serial port 0 and the debug port. serial_in gives at most len bytes that are ready, without
-    // blocking; it is also called with len 0, when the guest takes nothing, so that the console
-    // sees its escapes. serial_fd (-1: none) is readable exactly while serial_in could make
-    // progress. serial_out never loses bytes.
+    // The outside of the serial ports, the printer and the debug port. serial_in gives at most len
+    // bytes that are ready for a port, without blocking; it is also called with len 0, when the guest
+    // takes nothing, so that the console sees its escapes. serial_out never loses bytes. front_fd (-1:
+    // none) is readable while front_poll, which may be NULL, or serial_in for any port has something
+    // to do. parallel_out may be NULL: no printer.
     void *console;
-    int serial_fd;
-    size_t (*serial_in)(void *console, u8 *buf, size_t len);
+    int front_fd;
+    unsigned serial_ports;        // COM1..COMn; 0 means 1
+    void (*front_poll)(void *console);
+    size_t (*serial_in)(void *console, int port, u8 *buf, size_t len);
     void (*serial_out)(void *console, int port, const u8 *bytes, size_t len);
+    void (*parallel_out)(void *console, u8 byte);
     void (*debug_out)(void *console, u8 byte);
 };
 
@@ -50,7 +54,7 @@ int machine_run(struct machine *m, struct err *err);
 // From the console, another thread or a signal handler: ends machine_run with EXIT_OK.
 void machine_quit(struct machine *m);
 
-// ---- The rest is for the vCPU thread: from within serial_in, or before and after machine_run.
+// ---- The rest is for the vCPU thread: from within serial_in and front_poll, or before and after machine_run.
 // ACPI power button.
 void machine_power_button(struct machine *m);
 // Resets the machine, as its reset button would.

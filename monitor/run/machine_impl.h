@@ -31,7 +31,7 @@ struct machine {
     u32 requests;       // REQ_*; atomic
     u32 debug_value;    // what was written to isa-debug-exit
     bool built;         // the board may call back: everything above is there
-    bool input_waits;   // serial input stopped for want of room in the port
+    u8 input_waits;     // bit per port whose input stopped for want of room in it
     u64 paused_at;      // host time at which the guest was paused; 0: it runs
     u64 paused_tsc;     // host TSC then
     u64 time_lost;      // host time minus guest time, in ns

@@ -61,7 +61,7 @@ START_TEST(test_whole)
     ck_assert_uint_eq(options.machine.ram_size, 64 << 20);
     ck_assert_str_eq(options.machine.cpu, "486");
     ck_assert(options.machine.no_reboot && options.stats);
-    ck_assert_str_eq(options.serial, "stdio");
+    ck_assert_uint_eq(options.serials, 0);
     ck_assert_int_eq(options.machine.debug_exit_base, -1);
     ck_assert_int_eq(PARSE("-kernel", "k", "-d", "int,mmu", "-D", "f", "-device",
                            "isa-debug-exit,iobase=0xf4,iosize=0x04", "-timeout", "5"), OPTIONS_RUN);
@@ -76,6 +76,47 @@ START_TEST(test_whole)
     ck_assert_str_eq(options.machine.cpu, "pentium3");
     ck_assert_ptr_null(options.machine.accel);
     ck_assert_uint_eq(options.log_mask, 0);
+}
+END_TEST
+
+// display, serial[0] and debugcon for options and a terminal, or not.
+static void console(bool tty, const char *display, const char *serial, const char *debugcon)
+{
+    ck_assert_msg(options_console(&options, tty, &err), "%s", err.text);
+    ck_assert_str_eq(options.display, display);
+    ck_assert_str_eq(options.serial[0], serial);
+    ck_assert_str_eq(options.debugcon, debugcon);
+}
+
+START_TEST(test_console)
+{
+    PARSE("-hda", "x");
+    console(true, "curses", "vc", "none");
+    PARSE("-hda", "x");
+    console(false, "none", "stdio", "stdio");
+    PARSE("-hda", "x", "-nographic");
+    console(true, "none", "stdio", "stdio");
+    PARSE("-hda", "x", "-serial", "stdio");
+    console(true, "none", "stdio", "stdio");
+    PARSE("-hda", "x", "-display", "none");
+    console(true, "none", "stdio", "stdio");
+    PARSE("-hda", "x", "-serial", "none", "-debugcon", "file:x");
+    console(true, "curses", "none", "file:x");
+    PARSE("-kernel", "x");
+    console(true, "none", "stdio", "stdio");
+    PARSE("-kernel", "x", "-display", "curses");
+    console(true, "curses", "vc", "none");
+    PARSE("-hda", "x", "-display", "sdl");
+    ck_assert(!options_console(&options, true, &err));
+    PARSE("-hda", "x", "-display", "curses", "-nographic");
+    ck_assert(!options_console(&options, true, &err));
+    PARSE("-hda", "x", "-display", "curses", "-debugcon", "stdio");
+    ck_assert(!options_console(&options, true, &err));
+    ck_assert_int_eq(PARSE("-kernel", "k", "-serial", "none", "-serial", "file:a", "-parallel", "file:b"), OPTIONS_RUN);
+    ck_assert_uint_eq(options.serials, 2);
+    ck_assert_str_eq(options.parallel, "file:b");
+    ck_assert_int_eq(PARSE("-kernel", "k", "-machine", "pc,apic=off"), OPTIONS_RUN);
+    ck_assert(!options.machine.apic);
 }
 END_TEST
 
@@ -100,6 +141,10 @@ START_TEST(test_wrong)
     wrong(PARSE("-timeout", "1s"), "seconds");
     wrong(PARSE("-d", "int,nonsense"), "-d nonsense");
     wrong(PARSE("-d", ""), "no such trace");
+    wrong(PARSE("-serial", "none", "-serial", "none", "-serial", "none", "-serial", "none", "-serial", "none"),
+          "too often");
+    wrong(PARSE("-machine", "q35"), "one machine, pc");
+    wrong(PARSE("-machine", "apic=perhaps"), "apic=on|off");
     wrong(PARSE("-device", "sb16"), "no such device");
     wrong(PARSE("-device", "isa-debug-exit,iobase=0x10000"), "no port");
     wrong(PARSE("-device", "isa-debug-exit,iosize=0"), "no size");
@@ -131,6 +176,7 @@ int main(void)
     tcase_add_test(tcase, test_sizes);
     tcase_add_test(tcase, test_nearest);
     tcase_add_test(tcase, test_whole);
+    tcase_add_test(tcase, test_console);
     tcase_add_test(tcase, test_wrong);
     tcase_add_test(tcase, test_help);
     suite_add_tcase(suite, tcase);

@@ -23,12 +23,13 @@ static struct {
     int fd;
 } line;
 
-static size_t serial_in(void *opaque, u8 *buf, size_t len)
+static size_t serial_in(void *opaque, int port, u8 *buf, size_t len)
 {
     size_t n = MIN(len, line.in_len - line.in_at);
     u64 drained;
 
     (void)opaque;
+    ck_assert_int_eq(port, 0);
     // As a console with a backlog does: all that came is taken from the descriptor at once.
     if (read(line.fd, &drained, sizeof(drained)) < 0)
         ck_assert_int_eq(errno, EAGAIN);
@@ -62,7 +63,7 @@ static struct machine_config config_for(unsigned engine)
         .debug_exit_size = 4,
         .timeout_s = 20,
         .log = &quiet,
-        .serial_fd = line.fd,
+        .front_fd = line.fd,
         .serial_in = serial_in,
         .serial_out = serial_out,
         .debug_out = debug_out,
