@@ -91,7 +91,7 @@ int main(int argc, char **argv)
     struct machine_config config = {
         .ram_size = 32 << 20, .cpu = "max", .accel = "interp", .kernel = argc > 2 ? argv[2] : NULL,
         .append = argc > 3 ? argv[3] : "", .debug_exit_base = 0xf4, .debug_exit_size = 4, .no_reboot = true,
-        .timeout_s = 100, .log = &log, .serial_fd = -1, .serial_out = print,
+        .timeout_s = 100, .log = &log, .front_fd = -1, .serial_out = print,
     };
     struct machine *m;
     int status;
