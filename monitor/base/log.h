@@ -18,6 +18,7 @@
     X(GUEST, "guest_errors", "what guests do wrong: unknown ports, MSRs, instructions")      \
     X(UNIMP, "unimp", "what ring3 does not implement")                                       \
     X(DEV, "dev", "device registers")                                                        \
+    X(POST, "post", "power-on self-test codes, ports 80 and 190")                        \
     X(FIRMWARE, "firmware", "the firmware's own log, port 402")                             \
     X(SCREEN, "screen", "the text screen, at exit")
 

@@ -28,6 +28,7 @@ const struct slot board_slots[] = {
     { "ide 1",       0x170,  8, &ide_ops,            CHIP(ide.channel[1]), ALWAYS,
       IRQ(15, ide.channel[1].irq) },
     { "vbe",         0x1ce,  3, &vga_vbe_ops,        CHIP(vga),    ALWAYS, NO_IRQ },
+    { "post, tests", 0x190,  1, &debug_post_ops,     CHIP(debug),  ALWAYS, NO_IRQ },
     { "ide 0",       0x1f0,  8, &ide_ops,            CHIP(ide.channel[0]), ALWAYS,
       IRQ(14, ide.channel[0].irq) },
     { "com4",        0x2e8,  8, &ns16550_ops,        CHIP(com[3]), COM4,   IRQ(3, com[3].irq) },

@@ -19,7 +19,7 @@ static void post_write(void *dev, u32 addr, u64 value, unsigned size)
 
     (void)addr, (void)size;
     if (debug->post != value)
-        log_to(debug->log, LOG_DEV, "post: %02x\n", (unsigned)value);
+        log_to(debug->log, LOG_POST, "post: %02x\n", (unsigned)value);
     debug->post = value;
 }
 
