@@ -81,11 +81,11 @@ class Bochs:
         folder = self.work / f"bochs{self.count}"
         folder.mkdir()
         (folder / "grub.cfg").write_text(f"linux /vmlinuz {append}\ninitrd /initrd\nboot\n")
-        made = subprocess.run(["xorriso", "-indev", RESCUE, "-outdev", folder / "cd.iso", "-map", folder / "grub.cfg",
+        made = subprocess.run(["xorriso", "-indev", RESCUE, "-outdev", f"stdio:{folder / 'cd.iso'}", "-map", folder / "grub.cfg",
                                "/boot/grub/grub.cfg", "-map", self.kernel, "/vmlinuz", "-map", initrd, "/initrd",
                                "-boot_image", "any", "replay"], capture_output=True, text=True)
         if made.returncode:
-            raise Unavailable(f"no CD for Bochs: {made.stderr.strip().splitlines()[-1:]}")
+            raise Unavailable(f"no CD for Bochs: {[t for t in made.stderr.splitlines() if 'FAIL' in t][:1]}")
         master, slave = os.openpty()
         tty.setraw(slave, termios.TCSANOW)
         (folder / "bochsrc").write_text(CONFIG.format(memory=memory, model=MODELS[cpu], iso=folder / "cd.iso",
