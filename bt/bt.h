@@ -91,6 +91,7 @@ struct bt_request {
     // With MODE_SEGMENTED: the engine's number for what CS is, its base, and its limit, which no byte exceeds.
     u32 cs, base, limit;  // cs < 2^31
     bool crossing;        // bytes hold one instruction that runs on into the next page, and no more
+    u32 counter;          // address of a u32 below 2 GiB to count executions in; 0: none
     const u8 *hints;      // HINT_* per byte of guest code, or NULL
 };
 

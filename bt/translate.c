@@ -142,6 +142,16 @@ static void translate_crossing(struct trans *t)
     emit_emulate(t, &none);
 }
 
+// Counts an execution; keeps the flags. It belongs to the first instruction, whose repetition counts again.
+static void emit_count(struct emit *e, u32 counter)
+{
+    static const u8 load[] = { 0x44, 0x8b, 0x04, 0x25 }, store[] = { 0x44, 0x89, 0x04, 0x25 };
+
+    emit_bytes(e, load, sizeof(load)), emit32(e, counter);   // mov r8d, [counter]
+    emit_rm(e, 0, 0x8d, H_R8, &(struct hmem){ H_R8, -1, 0, 1 }); // lea r8d, [r8+1]
+    emit_bytes(e, store, sizeof(store)), emit32(e, counter); // mov [counter], r8d
+}
+
 static void emit_block(struct trans *t)
 {
     for (t->cur = 0; t->cur < t->count && !t->ended; t->cur++) {
@@ -158,6 +168,8 @@ static void emit_block(struct trans *t)
             .esp_delta = t->delta, .flags = t->shadow ? BLOCK_INSN_SHADOW : 0,
         };
         t->shadow = false;
+        if (t->cur == 0 && t->rq->counter)
+            emit_count(t->e, t->rq->counter);
         translate_insn(t, insn);
     }
     t->count = t->cur;

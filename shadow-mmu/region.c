@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "region.h"
+
+#include "monitor/base/phase.h"
 #include "pte.h"
 #include "tlb.h"
 #include "windows.h"
@@ -216,9 +218,14 @@ bool window_map(struct windows *ws, struct window *w, u32 page, unsigned n, u32 
                                           : outer_borders(ws, w, page, n);
     int prot = PROT_READ | (writable ? PROT_WRITE : 0);
     int flags = MAP_SHARED | MAP_FIXED | MAP_NORESERVE | (n <= POPULATE_MAX ? MAP_POPULATE : 0);
+    enum phase phase = ws->v->phase;
+    void *at;
 
-    if (mmap(host_of(w, page), (u64)n << PAGE_SHIFT, prot, flags, ws->phys->memfd,
-             (off_t)frame << PAGE_SHIFT) == MAP_FAILED) {
+    ws->v->phase = PHASE_HOST_MAP;
+    at = mmap(host_of(w, page), (u64)n << PAGE_SHIFT, prot, flags, ws->phys->memfd,
+              (off_t)frame << PAGE_SHIFT);
+    ws->v->phase = phase;
+    if (at == MAP_FAILED) {
         ws->stat.refused++;
         // The host may have removed what was there before it failed.
         window_unmap(ws, w, page, n);
@@ -242,8 +249,13 @@ bool window_protect(struct windows *ws, struct window *w, u32 page, unsigned n)
 {
     struct region *r = w->region[page / region_pages(w)];
     unsigned i = page % region_pages(w), before = borders(ws, w, page, n);
+    enum phase phase = ws->v->phase;
+    int failed;
 
-    if (mprotect(host_of(w, page), (u64)n << PAGE_SHIFT, PROT_READ) < 0) {
+    ws->v->phase = PHASE_HOST_MAP;
+    failed = mprotect(host_of(w, page), (u64)n << PAGE_SHIFT, PROT_READ);
+    ws->v->phase = phase;
+    if (failed) {
         ws->stat.refused++;
         window_reset(ws, w);
         return false;
@@ -258,8 +270,13 @@ bool window_unmap(struct windows *ws, struct window *w, u32 page, unsigned n)
 {
     struct region *r = w->region[page / region_pages(w)];
     unsigned i = page % region_pages(w), before = borders(ws, w, page, n);
+    enum phase phase = ws->v->phase;
+    bool done;
 
-    if (!reserve(host_of(w, page), (u64)n << PAGE_SHIFT)) {
+    ws->v->phase = PHASE_HOST_MAP;
+    done = reserve(host_of(w, page), (u64)n << PAGE_SHIFT);
+    ws->v->phase = phase;
+    if (!done) {
         ws->stat.refused++;
         window_reset(ws, w);
         return false;

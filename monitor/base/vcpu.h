@@ -14,6 +14,7 @@
 struct cpu_model; // monitor/cpu/model.h
 struct decoded;   // monitor/cpu/interp.c
 struct mmu;       // shadow-mmu/mmu.h
+struct profile;   // monitor/run/profile.h
 
 // A segment register with its hidden part (SDM 3.4.3). In real and virtual-8086 mode the hidden
 // part is maintained as hardware does it (real-mode loads change the base only).
@@ -141,6 +142,8 @@ struct vcpu {
     u64 (*clock)(struct vcpu *v); // what RDTSC reads; NULL: the host's TSC and tsc_offset
     bool ferr_level; // what ferr was last told (monitor/cpu/fpu.c)
 
+    struct profile *profile; // or NULL; not owned
+    volatile u8 phase;       // enum phase: what C code is doing
     struct decoded *decoded; // the interpreter's decode cache; whoever runs it, NULL at first
 
     struct counters count;

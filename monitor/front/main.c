@@ -115,6 +115,10 @@ static int run(struct options *options, struct console *console, struct log *log
         say(err->text);
     if (options->stats)
         machine_print_stats(machine, stderr);
+    if (!machine_report(machine, log->file, err)) {
+        say(err->text);
+        status = status ? status : (int)err->status;
+    }
     machine_destroy(machine);
     return status;
 }

@@ -317,6 +317,10 @@ static bool take(struct options *o, const char *name, const char *arg, bool *don
         return once(&o->debugcon, name, arg, err);
     if (strcmp(name, "D") == 0)
         return once(&o->log_file, name, arg, err);
+    if (strcmp(name, "folded") == 0)
+        return once(&m->profile.folded, name, arg, err);
+    if (strcmp(name, "symbols") == 0)
+        return once(&m->profile.symbols, name, arg, err);
     if (strcmp(name, "bt") == 0)
         return once(&m->bt_options, name, arg, err);
     if (strcmp(name, "d") == 0)
@@ -343,7 +347,15 @@ static bool take(struct options *o, const char *name, const char *arg, bool *don
     } else if (strcmp(name, "no-reboot") == 0) {
         m->no_reboot = true;
     } else if (strcmp(name, "stats") == 0) {
-        o->stats = true;
+        o->stats = m->profile.stats = true;
+    } else if (strcmp(name, "perfmap") == 0) {
+        m->profile.perfmap = true;
+    } else if (strcmp(name, "jitdump") == 0) {
+        m->profile.jitdump = true;
+    } else if (strcmp(name, "hot") == 0) {
+        if (!parse_number(arg, 10000, &number) || !number)
+            return err_set(err, EXIT_USAGE, "-hot %s: not a number of blocks, 1 to 10000", arg);
+        m->profile.hot = (unsigned)number;
     } else if (strcmp(name, "snapshot") == 0) {
         o->snapshot = true;
     } else if (strcmp(name, "nographic") == 0) {

@@ -40,7 +40,12 @@
     X(IO, "nographic", NULL, "-display none -serial stdio")                                   \
     X(LOOK, "d", "LIST", "traces, separated by commas (help lists them)")                    \
     X(LOOK, "D", "FILE", "write traces to FILE instead of standard error")                   \
-    X(LOOK, "stats", NULL, "print counters at the end")                                      \
+    X(LOOK, "stats", NULL, "print where the time went, and counters, at the end")            \
+    X(LOOK, "hot", "N", "print the N blocks executed most often, at the end")                \
+    X(LOOK, "folded", "FILE", "write sampled guest call stacks, for flame graphs")           \
+    X(LOOK, "symbols", "FILE", "names of guest addresses: System.map, kallsyms, nm, 32-bit ELF")\
+    X(LOOK, "perfmap", NULL, "name translated code for Linux perf, in /tmp/perf-PID.map")    \
+    X(LOOK, "jitdump", NULL, "and for perf inject --jit, in /tmp/jit-PID.dump")              \
     X(HELP, "help", NULL, "print this help")                                                 \
     X(HELP, "h", NULL, "the same")                                                           \
     X(HELP, "version", NULL, "print the version")

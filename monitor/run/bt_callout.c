@@ -35,6 +35,7 @@ static u64 lookup(struct vcpu *v, const void *data)
     u64 host;
     u32 slot;
 
+    v->phase = PHASE_LOOKUP;
     (void)data;
     e->count.lookups++;
     v->eip = (u32)bt_frame(v)->r8 - v->seg[S_CS].base;
@@ -54,6 +55,7 @@ static u64 link_exit(struct vcpu *v, const void *data)
     u64 flushes = e->flush_count, host;
     u64 key = e->key;
 
+    v->phase = PHASE_LINK;
     v->eip = link.target;
     host = bt_dispatch(e);
     // Only if that is where we came to, and the code to patch is still there.
@@ -107,6 +109,8 @@ static u64 emulate(struct vcpu *v, const void *data)
     struct insn insn; // a copy: the cache holds it at any alignment, and may be emptied under us
 
     memcpy(&insn, site + 1, sizeof(insn));
+    v->phase = PHASE_EMULATE;
+    e->emulating = insn.sensitive;
     v->eip = site->eip;
     v->gpr[R_ESP] += site->delta;
     bt_ran_to(e, site->retry, 1);
@@ -130,6 +134,7 @@ static u64 memory(struct vcpu *v, const void *data)
                  ((gla ^ e->missed) >> PAGE_SHIFT & (TLB_SIZE - 1)) == 0;
     u32 cr2 = v->cr2;
 
+    v->phase = PHASE_MEMORY;
     e->count.memory++;
     e->missed_eip = site->eip;
     e->missed = gla;
@@ -226,6 +231,7 @@ static u64 signal_(struct vcpu *v, const void *data)
     struct block *b = block_at_host(&e->blocks, f->fault_pc);
     const struct block_insn *insn;
 
+    v->phase = PHASE_FAULT;
     (void)data;
     CHECK(b != NULL);
     insn = block_insn_at_host(&e->blocks, b, f->fault_pc);
@@ -257,6 +263,7 @@ static u64 event(struct vcpu *v, const void *data)
     struct bt_frame *f = bt_frame(v);
     struct block *b;
 
+    v->phase = PHASE_EVENT;
     (void)data;
     if (f->resume == e->bt.stubs.leave) {
         f->seen = v->event;

@@ -62,6 +62,7 @@ void bt_flush(struct engine *e)
             uncover(e, b->gpa_page2);
     }
     e->dead_count = 0;
+    bt_hot_forget(e);
     blocks_reset(&e->blocks);
     spaces_reset(&e->spaces);
     arena_reset(&e->arena);
@@ -303,6 +304,7 @@ static struct block *translate(struct engine *e, gpa_t gpa)
     struct timespec before, after;
     u8 both[INSN_MAX];
     u32 n;
+    enum phase phase = v->phase;
 
     if (!rq.bytes)
         return NULL;
@@ -319,11 +321,13 @@ static struct block *translate(struct engine *e, gpa_t gpa)
         rq.avail = room + 1; // an instruction that runs on beyond the limit is the emulator's
     if (e->hints[gpa >> PAGE_SHIFT])
         rq.hints = e->hints[gpa >> PAGE_SHIFT] + offset;
+    v->phase = PHASE_TRANSLATE;
     clock_gettime(CLOCK_MONOTONIC, &before);
     for (int attempt = 0; ; attempt++) {
         u8 *room = arena_reserve(&e->arena, BT_MAX_CODE);
 
         if (room) {
+            rq.counter = bt_hot_counter(e);
             emit = (struct emit){ room, room, room + BT_MAX_CODE, (u64)arena_rx(&e->arena, room) };
             if (bt_translate(&e->bt, &emit, &rq, &code))
                 break;
@@ -339,6 +343,7 @@ static struct block *translate(struct engine *e, gpa_t gpa)
     code.block.gpa_page2 = page2;
     n = block_new(&e->blocks, &code.block, code.insn, code.ret_point);
     redirect_dead(e, &code.block);
+    profile_code(v->profile, code.block.host, emit.start, code.block.host_len, code.block.eip, NULL);
     clock_gettime(CLOCK_MONOTONIC, &after);
     e->count.translate_ns += (after.tv_sec - before.tv_sec) * 1000000000ll + after.tv_nsec - before.tv_nsec;
     e->count.translated++;
@@ -347,6 +352,7 @@ static struct block *translate(struct engine *e, gpa_t gpa)
     e->count.guest_bytes += code.block.guest_len;
     e->count.host_bytes += code.block.host_len;
     trace(e, &code, rq.bytes, emit.start);
+    v->phase = phase;
     return &e->blocks.block[n];
 }
 
@@ -478,6 +484,7 @@ u64 bt_dispatch(struct engine *e)
         if (!bt_refresh(e)) {
             e->count.interp_slices++;
             e->ran = 1;
+            v->phase = PHASE_INTERPRET;
             if (settle(e, unlikely(e->watch) ? interp_step(v) : interp_run(v, INTERPRET_SLICE)))
                 return bt_leave(e, e->exit);
             continue;

@@ -7,6 +7,7 @@
 #include "monitor/cpu/cpu.h"
 
 struct engine;
+struct profile_place;
 
 struct engine_ops {
     const char *name, *help;
@@ -22,6 +23,10 @@ struct engine_ops {
     void (*help_options)(FILE *f);
     // Prints its part of -stats.
     void (*stats)(struct engine *e, FILE *f);
+    // For profile.c; either may be NULL. In a signal handler that interrupted this engine's thread (context is a
+    // ucontext_t): where the guest is. And prints the n blocks that were executed most often.
+    void (*locate)(struct engine *e, const void *context, struct profile_place *place);
+    void (*print_hot)(struct engine *e, unsigned n, FILE *f);
     // Either may be NULL. A device has written len bytes of memory at gpa (len 0: the physical map has changed)...
     void (*memory_changed)(struct engine *e, gpa_t gpa, size_t len);
     // ... and the guest was put to its start.

@@ -110,6 +110,7 @@ static void destroy(struct engine *e)
                 free(e->hints[i]);
         munmap(e->hints, sizeof(*e->hints) << 20);
     }
+    bt_hot_destroy(e);
     if (e->stack)
         munmap(e->stack, 2 * HOST_STACK_SIZE);
     free(e->aspace);
@@ -158,6 +159,9 @@ static struct engine *create(struct vcpu *v, const char *options, struct err *er
     if (log_on(v->log, LOG_SENSITIVE))
         e->bt.opt.sensitive = false; // each of them is to be seen and counted
     emit_stubs(e);
+    profile_code(v->profile, (u32)(u64)e->arena.rx, e->arena.rx, e->arena.used, 0, "ring3:stubs");
+    if (!bt_hot_create(e, err))
+        goto fail;
     if (!spaces_init(&e->spaces, e->bt.stubs.lookup, err))
         goto fail;
     e->hints = map(sizeof(*e->hints) << 20);
@@ -192,6 +196,7 @@ static enum cpu_exit run(struct engine *e)
     u64 (*enter)(struct vcpu *, u64) = (void *)(u64)e->bt.stubs.enter;
     u64 host;
 
+    e->v->phase = PHASE_DISPATCH;
     bt_signal_thread(e);
     host = bt_dispatch(e);
     if (host != e->bt.stubs.leave)
@@ -230,4 +235,6 @@ const struct engine_ops engine_bt = {
     .run = run,
     .kick = bt_kick,
     .stats = stats,
+    .locate = bt_locate,
+    .print_hot = bt_print_hot,
 };

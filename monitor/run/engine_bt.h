@@ -7,12 +7,15 @@
 //   bt_signal.c     host signals become callouts
 //   bt_fpu.c        who holds the guest's x87 and SSE state
 //   bt_trace.c      blocks for people to read
+//   bt_profile.c    where samples fell; hot blocks
 #ifndef RING3_MONITOR_RUN_ENGINE_BT_H
 #define RING3_MONITOR_RUN_ENGINE_BT_H
 
 #include "bt/bt.h"
 #include "cache/arena.h"
 #include "engine.h"
+#include "monitor/base/phase.h"
+#include "profile.h"
 #include "shadow-mmu/window.h"
 
 #include <pthread.h>
@@ -97,6 +100,8 @@ struct engine {
         u64 sp;
     } host_stack[2];
     void *signal_stack;
+    u32 *hot;                // executions by block number, below 2 GiB; NULL: they are not counted
+    u8 emulating;            // enum sensitive of what the emulator does, for samples
     pthread_t thread;
     volatile bool running;
     u64 exits;
@@ -160,6 +165,16 @@ extern const struct bt_callouts bt_engine_callouts;
 // block's instructions and code, in whatever view.
 void bt_trace_block(const struct engine *e, FILE *f, const struct block *b,
                     const struct block_insn *insn, const u8 *guest, const u8 *host);
+
+// ---- bt_profile.c
+// For -hot: makes and frees e->hot.
+bool bt_hot_create(struct engine *e, struct err *err);
+void bt_hot_destroy(struct engine *e);
+// The address of the counter of the block that is translated next; 0: none.
+u32 bt_hot_counter(const struct engine *e);
+void bt_hot_forget(struct engine *e); // the cache is emptied
+void bt_print_hot(struct engine *e, unsigned n, FILE *f);
+void bt_locate(struct engine *e, const void *context, struct profile_place *place);
 
 // ---- bt_signal.c
 bool bt_signals_install(struct engine *e, struct err *err);

@@ -65,10 +65,16 @@ static void serve_events(struct machine *m, bool *limit)
 
 static void sleep_halted(struct machine *m)
 {
+    u64 before = 0;
+
     if (cpu_interruptible(m->v))
         return;
     m->sleeps++;
+    if (m->profile)
+        before = io_now();
     io_sleep(&m->io, host_deadline(m), &m->v->event, WAKE);
+    if (m->profile)
+        profile_slept(m->profile, io_now() - before);
 }
 
 static void say_triple_fault(struct machine *m)
@@ -113,7 +119,7 @@ static bool serve_requests(struct machine *m, int *status, struct err *err)
     return !(requests & REQ_RESET) || restart(m, "the guest reset the machine", status, err);
 }
 
-int machine_run(struct machine *m, struct err *err)
+static int run(struct machine *m, struct err *err)
 {
     bool limit = false;
     int status = EXIT_OK;
@@ -124,6 +130,7 @@ int machine_run(struct machine *m, struct err *err)
     while (!limit) {
         enum cpu_exit exit = m->paused_at ? CPU_HALTED : m->ops->run(m->engine);
 
+        m->v->phase = PHASE_DEVICES;
         m->exits++;
         switch (exit) {
         case CPU_RAN:
@@ -149,6 +156,16 @@ int machine_run(struct machine *m, struct err *err)
     }
     err_set(err, EXIT_TIMEOUT, "the time limit of %u s (-timeout) is over", m->config.timeout_s);
     return EXIT_TIMEOUT;
+}
+
+int machine_run(struct machine *m, struct err *err)
+{
+    int status;
+
+    profile_start(m->profile, m->ops, m->engine);
+    status = run(m, err);
+    profile_stop(m->profile);
+    return status;
 }
 
 void machine_power_button(struct machine *m)

@@ -341,6 +341,10 @@ static bool build(struct machine *m, struct err *err)
     m->v->pic = m->board;
     m->v->ferr = board_ferr;
     m->v->apic_base_changed = board_apic_base;
+    m->profile = profile_create(&m->config.profile, m->v, err);
+    if (!m->profile && err->text[0])
+        return false;
+    m->v->profile = m->profile;
     m->engine = m->ops->create(m->v, m->config.bt_options, err);
     if (!m->engine ||
         !io_init(&m->io, m->config.front_fd, m->config.timeout_s, io_ready, m, err))
@@ -376,6 +380,7 @@ void machine_destroy(struct machine *m)
     io_destroy(&m->io);
     if (m->engine)
         m->ops->destroy(m->engine);
+    profile_destroy(m->profile);
     if (m->board)
         board_destroy(m->board);
     if (m->v && m->v->mmu)
@@ -542,6 +547,8 @@ void machine_print_stats(struct machine *m, FILE *f)
 {
     const struct counters *c = &m->v->count;
 
+    if (m->profile)
+        profile_print(m->profile, f);
     m->ops->stats(m->engine, f);
 #define X(id, help) fprintf(f, "%14llu  %s\n", (unsigned long long)c->id, help);
     VCPU_COUNTER_LIST(X)
@@ -550,4 +557,11 @@ void machine_print_stats(struct machine *m, FILE *f)
     fprintf(f, "%14llu  returns to the run loop\n", (unsigned long long)m->exits);
     fprintf(f, "%14llu  sleeps in HLT\n", (unsigned long long)m->sleeps);
     fprintf(f, "%14llu  resets\n", (unsigned long long)m->resets);
+}
+
+bool machine_report(struct machine *m, FILE *f, struct err *err)
+{
+    if (m->config.profile.hot && m->ops->print_hot)
+        m->ops->print_hot(m->engine, m->config.profile.hot, f);
+    return profile_finish(m->profile, err);
 }

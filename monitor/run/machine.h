@@ -6,6 +6,7 @@
 #include "engine.h"
 #include "monitor/base/err.h"
 #include "monitor/base/log.h"
+#include "profile.h"
 #include "monitor/dev/drive.h"
 #include "monitor/dev/screen.h"
 
@@ -26,6 +27,7 @@ struct machine_config {
     int debug_exit_base, debug_exit_size; // base -1: none
     bool apic;                    // local APIC and I/O APIC, where the CPU model has one
     bool no_reboot;
+    struct profile_config profile;
     unsigned timeout_s;           // 0: none
     struct log *log;              // not owned
     // The outside of the serial ports, the printer and the debug port. serial_in gives at most len
@@ -79,5 +81,8 @@ bool machine_info(struct machine *m, const char *what, FILE *f);
 // Prints the board that every machine is built on.
 void machine_print_board(FILE *f);
 void machine_print_stats(struct machine *m, FILE *f);
+
+// After machine_run: prints the hot blocks and writes the folded stacks, where the configuration asks for them.
+bool machine_report(struct machine *m, FILE *f, struct err *err);
 
 #endif

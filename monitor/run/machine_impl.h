@@ -6,6 +6,7 @@
 #include "io.h"
 #include "lowmem.h"
 #include "machine.h"
+#include "monitor/base/phase.h"
 #include "monitor/dev/board.h"
 
 // Why the run loop was asked to stop (EV_STOP): one bit each, atomic, cleared by the loop.
@@ -27,6 +28,7 @@ struct machine {
     const struct engine_ops *ops;
     struct engine *engine;
     struct io io;
+    struct profile *profile; // or NULL
 
     u32 requests;       // REQ_*; atomic
     u32 debug_value;    // what was written to isa-debug-exit

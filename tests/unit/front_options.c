@@ -50,6 +50,21 @@ START_TEST(test_nearest)
 }
 END_TEST
 
+START_TEST(test_profile)
+{
+    ck_assert_int_eq(PARSE("-kernel", "k", "-hot", "7", "-folded", "f", "-symbols", "s", "-perfmap",
+                           "-jitdump", "-stats"), OPTIONS_RUN);
+    ck_assert_uint_eq(options.machine.profile.hot, 7);
+    ck_assert_str_eq(options.machine.profile.folded, "f");
+    ck_assert_str_eq(options.machine.profile.symbols, "s");
+    ck_assert(options.machine.profile.perfmap && options.machine.profile.jitdump);
+    ck_assert(options.machine.profile.stats);
+    ck_assert_int_eq(PARSE("-hot", "0"), OPTIONS_ERROR);
+    ck_assert_int_eq(PARSE("-hot", "x"), OPTIONS_ERROR);
+    ck_assert_int_eq(PARSE("-folded", "f", "-folded", "g"), OPTIONS_ERROR);
+}
+END_TEST
+
 START_TEST(test_whole)
 {
     ck_assert_int_eq(PARSE("-kernel", "k", "--initrd", "i", "-append=a b", "-m", "64M", "-cpu",
@@ -175,6 +190,7 @@ int main(void)
 
     tcase_add_test(tcase, test_sizes);
     tcase_add_test(tcase, test_nearest);
+    tcase_add_test(tcase, test_profile);
     tcase_add_test(tcase, test_whole);
     tcase_add_test(tcase, test_console);
     tcase_add_test(tcase, test_wrong);
