@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "block.h"
 
+#include "floppy_format.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -40,9 +42,11 @@ static struct block_request *list_take(struct block_list *list)
 // same: what was promised can not be kept any more, so no later flush succeeds.
 static int flush(struct block *b)
 {
-    if (b->config.cache != BLOCK_UNSAFE && !b->lost)
-        b->lost = b->ops->flush(b);
-    return b->lost;
+    int error = b->config.cache == BLOCK_UNSAFE ? 0 : b->lost ? b->lost : b->ops->flush(b);
+
+    if (error != ECONNRESET) // a server that comes back gets everything again
+        b->lost = error;
+    return error;
 }
 
 static int carry_out(struct block *b, const struct block_request *r)
@@ -104,6 +108,37 @@ static bool start_worker(struct block *b, struct err *err)
 
 // ---- The vCPU thread's side
 
+// An image of a floppy disk may end early: to the guest it has all of its format's size.
+bool block_fit(struct block *b, u64 bytes, struct err *err)
+{
+    unsigned long long n = bytes;
+
+    if (bytes == 0)
+        return err_set(err, EXIT_INPUT, "%s is empty", b->name);
+    b->size = (bytes + BLOCK_SECTOR - 1) & ~(u64)(BLOCK_SECTOR - 1);
+    if (b->config.floppy) {
+        if (!floppy_format(bytes))
+            return err_set(err, EXIT_INPUT, "%s is no floppy image: %llu bytes are more than a 2.88 MB disk "
+                           "has; is it for -hda?", b->name, n);
+        b->size = floppy_bytes(floppy_format(bytes));
+    }
+    if (b->size != bytes && !b->config.floppy && !b->config.cdrom)
+        return err_set(err, EXIT_INPUT, "%s is no disk image: its size, %llu bytes, is not a multiple of 512 "
+                       "(truncate -s %%512 would make it one)", b->name, n);
+    return true;
+}
+
+static bool open_image(struct block *b, struct err *err)
+{
+    const char *format = b->config.format;
+
+    if (block_nbd_uri(b->name))
+        return block_nbd_open(b, NULL, err);
+    if (!format)
+        format = block_raw_format(b->name);
+    return !format || strcmp(format, "raw") == 0 ? block_raw_open(b, err) : block_nbd_open(b, format, err);
+}
+
 struct block *block_open(const struct block_config *config, const struct board_host *host,
                          struct err *err)
 {
@@ -123,7 +158,7 @@ struct block *block_open(const struct block_config *config, const struct board_h
     pthread_mutex_init(&b->lock, NULL);
     pthread_cond_init(&b->work, NULL);
     pthread_cond_init(&b->idle, NULL);
-    if (block_raw_open(b, err) && (!config->snapshot || block_snapshot_open(b, err))
+    if (open_image(b, err) && (!config->snapshot || block_snapshot_open(b, err))
         && start_worker(b, err))
         return b;
     if (b->ops)
@@ -202,12 +237,12 @@ void block_submit(struct block *b, struct block_request *r)
 static bool stops(const struct block *b, const struct block_request *r)
 {
     enum block_error policy = r->op == BLOCK_READ ? b->config.rerror : b->config.werror;
-    bool full = r->error == ENOSPC || r->error == EDQUOT || r->error == EFBIG;
+    bool curable = r->error == ENOSPC || r->error == EDQUOT || r->error == EFBIG || r->error == ECONNRESET;
 
     // After a flush that failed there is nothing to repeat.
     if (!r->error || !b->host->stop || r->error == EROFS || b->lost)
         return false;
-    return policy == BLOCK_ERROR_STOP || (policy == BLOCK_ERROR_ENOSPC && full);
+    return policy == BLOCK_ERROR_STOP || (policy == BLOCK_ERROR_ENOSPC && curable);
 }
 
 static void describe_error(const struct block *b, const struct block_request *r, const char *then,
@@ -216,7 +251,8 @@ static void describe_error(const struct block *b, const struct block_request *r,
     static const char *const doing[] = { "reading", "writing", "flushing" };
 
     snprintf(text, len, "%s %s failed: %s; %s", doing[r->op], b->name,
-             r->error == ENODATA ? "the file has been made shorter meanwhile"
+             r->error == EPERM ? "this would make the raw image look like one of another format; format=raw allows it"
+             : r->error == ENODATA ? "the file has been made shorter meanwhile"
              : r->error == ECONNRESET ? "the server is gone" : strerror(r->error), then);
 }
 

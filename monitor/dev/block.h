@@ -65,7 +65,8 @@ struct block {
     u64 file_size;                 // bytes when it was opened; zeroes follow up to size
     int overlay;                   // of a snapshot, or -1
     u64 *written;                  // bit per page of the image that is in the overlay
-    void *private;                 // of another backend
+    const struct block_backend *below; // what a snapshot covers
+    struct nbd *nbd;               // of an image that a server has
 
     pthread_t thread;
     pthread_mutex_t lock;          // of what follows
@@ -95,10 +96,21 @@ void block_cancel(struct block *b);
 void block_resume(struct block *b);
 void block_print(struct block *b, const char *drive, FILE *f);
 
+// Takes the image's size in bytes: rounds it up to sectors, or to a floppy disk's format. False if no drive of this kind
+// can be so large.
+bool block_fit(struct block *b, u64 bytes, struct err *err);
+
 // block_raw.c: opens b->name as a plain file; fills in fd, sizes, readonly and ops.
 bool block_raw_open(struct block *b, struct err *err);
 // Reads from the file itself without waiting; false if that cannot be done just now.
 bool block_raw_try(struct block *b, u64 offset, u8 *buf, u32 len);
+// The name (qemu-nbd's) of the image format that the file's first or last bytes show, or NULL.
+const char *block_raw_format(const char *file);
+// block_nbd.c: whether the name is a URI of something that is reached over NBD.
+bool block_nbd_uri(const char *name);
+// Opens b->name over NBD: a URI, or a file of this format, for which a server is started. Fills in what block_raw_open
+// does. Its requests fail with ECONNRESET while the server is gone; repeated ones start it again.
+bool block_nbd_open(struct block *b, const char *format, struct err *err);
 // block_snapshot.c: puts a temporary file over an open image.
 bool block_snapshot_open(struct block *b, struct err *err);
 

@@ -2,8 +2,6 @@
 // Plain files (and block devices) as images.
 #include "block.h"
 
-#include "floppy_format.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -45,8 +43,61 @@ bool block_raw_try(struct block *b, u64 offset, u8 *buf, u32 len)
            && preadv2(b->fd, &iov, 1, (off_t)offset, RWF_NOWAIT) == (ssize_t)len;
 }
 
+// ---- Formats
+
+// The format that a file with these first bytes and this beginning of its last sector has (qemu-nbd's name), or NULL.
+static const char *find_magic(const u8 head[128], const u8 tail[8])
+{
+    static const struct { u64 at; const char *magic; u32 len; const char *name; } formats[] = {
+        { 0, "QFI\xfb\0\0\0\1", 8, "qcow" },
+        { 0, "QFI\xfb", 4, "qcow2" },
+        { 0, "QED\0", 4, "qed" },
+        { 0, "KDMV", 4, "vmdk" },
+        { 0, "# Disk DescriptorFile", 21, "vmdk" },
+        { 64, "\x7f\x10\xda\xbe", 4, "vdi" },
+        { 0, "vhdxfile", 8, "vhdx" },
+        { 0, "conectix", 8, "vpc" },
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(formats); i++)
+        if (memcmp(head + formats[i].at, formats[i].magic, formats[i].len) == 0)
+            return formats[i].name;
+    return memcmp(tail, "conectix", 8) == 0 ? "vpc" : NULL; // of fixed size
+}
+
+const char *block_raw_format(const char *file)
+{
+    u8 head[128] = { 0 }, tail[8] = { 0 };
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const char *name = NULL;
+    off_t end;
+
+    if (fd < 0)
+        return NULL;
+    end = lseek(fd, 0, SEEK_END);
+    if (pread(fd, head, sizeof(head), 0) > 0 && (end < 1024 || pread(fd, tail, sizeof(tail), end - 512) > 0))
+        name = find_magic(head, tail);
+    close(fd);
+    return name;
+}
+
+// A guest must not turn its raw image into one of a format that is opened as such next time: what such an image names as
+// its base could be any file of the user's.
+static bool disguises(const struct block *b, u64 offset, const u8 *buf, u32 len)
+{
+    static const u8 nothing[128];
+    const u8 *head = offset == 0 && len >= 128 ? buf : nothing;
+    const u8 *tail = offset + len == b->size && len >= 512 ? buf + len - 512 : nothing;
+
+    return !b->config.format && (head != nothing || tail != nothing) && find_magic(head, tail);
+}
+
+// ---- The file
+
 static int raw_write(struct block *b, u64 offset, const u8 *buf, u32 len)
 {
+    if (disguises(b, offset, buf, len))
+        return EPERM;
     while (len) {
         ssize_t n = pwrite(b->fd, buf, len, (off_t)offset);
 
@@ -91,67 +142,11 @@ static bool lock_file(struct block *b, bool exclusive, struct err *err)
     return true; // a file system without locks
 }
 
-// The name of the image format that the file's first or last bytes show, or NULL.
-static const char *other_format(const struct block *b)
-{
-    static const struct { u64 at; const char *magic; u32 len; const char *name; } formats[] = {
-        { 0, "QFI\xfb", 4, "qcow2" },
-        { 0, "KDMV", 4, "vmdk" },
-        { 0, "# Disk DescriptorFile", 21, "vmdk" },
-        { 64, "\x7f\x10\xda\xbe", 4, "vdi" },
-        { 0, "vhdxfile", 8, "vhdx" },
-        { 0, "conectix", 8, "vpc" },
-    };
-    u8 head[128] = { 0 };
-
-    if (pread(b->fd, head, sizeof(head), 0) <= 0)
-        return NULL;
-    for (unsigned i = 0; i < ARRAY_LEN(formats); i++)
-        if (memcmp(head + formats[i].at, formats[i].magic, formats[i].len) == 0)
-            return formats[i].name;
-    return NULL;
-}
-
-static bool check_format(struct block *b, struct err *err)
-{
-    const char *said = b->config.format, *is = said ? NULL : other_format(b);
-
-    if (said && strcmp(said, "raw") != 0)
-        return err_set(err, EXIT_INPUT, "%s: format=%s: only raw images are supported; convert it: qemu-img "
-                       "convert -O raw", b->name, said);
-    return !is || err_set(err, EXIT_INPUT, "%s is a %s image, and only raw images are supported; convert it "
-                          "(qemu-img convert -O raw), or say format=raw if it is raw all the same", b->name,
-                          is);
-}
-
-// An image of a floppy disk may end early: to the guest it has all of its format's size.
-static bool find_size(struct block *b, struct err *err)
-{
-    off_t end = lseek(b->fd, 0, SEEK_END);
-
-    if (end < 0)
-        return err_set(err, EXIT_INPUT, "cannot find the size of %s: %s", b->name, strerror(errno));
-    if (end == 0)
-        return err_set(err, EXIT_INPUT, "%s is empty", b->name);
-    b->file_size = (u64)end;
-    b->size = (b->file_size + BLOCK_SECTOR - 1) & ~(u64)(BLOCK_SECTOR - 1);
-    if (b->config.floppy) {
-        if (!floppy_format(b->file_size))
-            return err_set(err, EXIT_INPUT, "%s is no floppy image: %llu bytes are more than a 2.88 MB disk "
-                           "has; is it for -hda?", b->name, (unsigned long long)b->file_size);
-        b->size = floppy_bytes(floppy_format(b->file_size));
-    }
-    if (b->size != b->file_size && !b->config.floppy && !b->config.cdrom)
-        return err_set(err, EXIT_INPUT, "%s is no disk image: its size, %llu bytes, is not a multiple of 512 "
-                       "(truncate -s %%512 would make it one)", b->name,
-                       (unsigned long long)b->file_size);
-    return true;
-}
-
 bool block_raw_open(struct block *b, struct err *err)
 {
     bool write = !b->config.readonly && !b->config.snapshot && !b->config.cdrom;
     struct stat st;
+    off_t end;
 
     b->readonly = b->config.readonly || b->config.cdrom;
     b->fd = open(b->name, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
@@ -163,5 +158,11 @@ bool block_raw_open(struct block *b, struct err *err)
     b->ops = &raw_backend;
     if (fstat(b->fd, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
         return err_set(err, EXIT_INPUT, "%s is neither a file nor a block device", b->name);
-    return lock_file(b, write, err) && check_format(b, err) && find_size(b, err);
+    if (!lock_file(b, write, err))
+        return false;
+    end = lseek(b->fd, 0, SEEK_END);
+    if (end < 0)
+        return err_set(err, EXIT_INPUT, "cannot find the size of %s: %s", b->name, strerror(errno));
+    b->file_size = (u64)end;
+    return block_fit(b, b->file_size, err);
 }

@@ -9,10 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-struct below {
-    const struct block_backend *ops;
-};
-
 static bool is_written(const struct block *b, u64 page)
 {
     return b->written[page / 64] >> (page % 64) & 1;
@@ -37,7 +33,6 @@ static int overlay_io(struct block *b, u64 offset, u8 *buf, u32 len, bool write)
 
 static int snapshot_read(struct block *b, u64 offset, u8 *buf, u32 len)
 {
-    const struct below *below = b->private;
     int error = 0;
 
     while (len && !error) {
@@ -46,7 +41,7 @@ static int snapshot_read(struct block *b, u64 offset, u8 *buf, u32 len)
 
         while (n < len && is_written(b, (offset + n) / PAGE_SIZE) == above)
             n += MIN(len - n, PAGE_SIZE);
-        error = above ? overlay_io(b, offset, buf, n, false) : below->ops->read(b, offset, buf, n);
+        error = above ? overlay_io(b, offset, buf, n, false) : b->below->read(b, offset, buf, n);
         offset += n;
         buf += n;
         len -= n;
@@ -57,7 +52,6 @@ static int snapshot_read(struct block *b, u64 offset, u8 *buf, u32 len)
 // Brings a page that will be written in part into the overlay.
 static int fetch_page(struct block *b, u64 page)
 {
-    const struct below *below = b->private;
     u8 buf[PAGE_SIZE] = { 0 };
     u64 at = page * PAGE_SIZE;
     u32 len = MIN((u64)PAGE_SIZE, b->size - at);
@@ -65,7 +59,7 @@ static int fetch_page(struct block *b, u64 page)
 
     if (is_written(b, page))
         return 0;
-    error = below->ops->read(b, at, buf, len);
+    error = b->below->read(b, at, buf, len);
     return error ? error : overlay_io(b, at, buf, len, true);
 }
 
@@ -96,13 +90,10 @@ static int snapshot_flush(struct block *b)
 
 static void snapshot_close(struct block *b)
 {
-    struct below *below = b->private;
-
-    below->ops->close(b);
+    b->below->close(b);
     if (b->overlay >= 0)
         close(b->overlay);
     free(b->written);
-    free(below);
 }
 
 static const struct block_backend snapshot_backend = {
@@ -112,18 +103,13 @@ static const struct block_backend snapshot_backend = {
 bool block_snapshot_open(struct block *b, struct err *err)
 {
     const char *dir = getenv("TMPDIR");
-    struct below *below = malloc(sizeof(*below));
     u64 pages = (b->size + PAGE_SIZE - 1) / PAGE_SIZE;
     char path[4096];
 
     b->written = calloc((pages + 63) / 64, sizeof(*b->written));
-    if (!b->written || !below) {
-        free(b->written);
-        free(below);
+    if (!b->written)
         return err_set(err, EXIT_HOST, "out of memory for the snapshot of %s", b->name);
-    }
-    below->ops = b->ops;
-    b->private = below;
+    b->below = b->ops;
     b->ops = &snapshot_backend;
     snprintf(path, sizeof(path), "%s/ring3-snapshot-XXXXXX", dir ? dir : "/tmp");
     b->overlay = mkostemp(path, O_CLOEXEC);

@@ -13,12 +13,12 @@ enum block_error { BLOCK_ERROR_ENOSPC, BLOCK_ERROR_STOP, BLOCK_ERROR_REPORT };
 enum block_cache { BLOCK_WRITEBACK, BLOCK_WRITETHROUGH, BLOCK_UNSAFE };
 
 struct block_config {
-    const char *file;        // path
-    const char *format;      // "raw", another, or NULL: look
+    const char *file;        // path, or the URI of an NBD or web server
+    const char *format;      // "raw", another that qemu-nbd knows, or NULL: look
     bool readonly, snapshot; // snapshot: writes are kept in a temporary file, and thrown away
     bool floppy, cdrom;      // what sizes are fit
     enum block_cache cache;
-    enum block_error werror, rerror; // what stops the guest: ENOSPC only, every error, none
+    enum block_error werror, rerror; // what stops the guest: a full disk or a lost server only, every error, none
 };
 
 struct board_drive {

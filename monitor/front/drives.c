@@ -183,7 +183,7 @@ bool options_drive(struct machine_config *m, const char *text, struct err *err)
         if (value)
             *value++ = '\0';
         if (!value || !take_key(d, part, value))
-            return err_set(err, EXIT_USAGE, "-drive %s: \"%s%s%s\" is not understood; give file=, format=raw, "
+            return err_set(err, EXIT_USAGE, "-drive %s: \"%s%s%s\" is not understood; give file=, format=, "
                            "if=ide|floppy|virtio, index=, media=disk|cdrom, cache=writeback|writethrough|"
                            "unsafe, readonly=on, snapshot=on, werror= or rerror=stop|report|enospc", text,
                            part, value ? "=" : "", value ? value : "");
