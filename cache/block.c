@@ -156,6 +156,11 @@ struct block *block_first_into_page(struct blocks *b, u32 gpa_page)
     return n == BLOCK_NONE ? NULL : &b->block[n];
 }
 
+struct block *block_next_into_page(struct blocks *b, const struct block *block)
+{
+    return block->page2_next == BLOCK_NONE ? NULL : &b->block[block->page2_next];
+}
+
 struct block *block_next_in_page(struct blocks *b, const struct block *block)
 {
     return block->page_next == BLOCK_NONE ? NULL : &b->block[block->page_next];

@@ -74,6 +74,7 @@ struct block *block_find(struct blocks *b, u32 gpa_page, u32 eip, u64 mode);
 struct block *block_at_host(struct blocks *b, u64 host);
 // The first block that runs on into this page from another one, or NULL.
 struct block *block_first_into_page(struct blocks *b, u32 gpa_page);
+struct block *block_next_into_page(struct blocks *b, const struct block *block);
 // The first block of a page; go on with block_next_in_page. Invalid ones have left the chain.
 struct block *block_first_in_page(struct blocks *b, u32 gpa_page);
 struct block *block_next_in_page(struct blocks *b, const struct block *block);

@@ -44,8 +44,8 @@ struct phys {
     struct phys_page nowhere; // what lies beyond 4 GiB: no flags but PHYS_KNOWN
     u64 spare_used;   // bytes of that space handed out
     struct bus *bus;  // answers where there is no memory
-    // Called before a page with PHYS_CODE is written; clears PHYS_CODE. NULL until an engine
-    // wants it.
+    // Called before a page with PHYS_CODE is written; clears PHYS_CODE if no code is left in it.
+    // NULL until an engine wants it.
     void (*code_write)(void *opaque, gpa_t gpa, u32 len);
     void *opaque;
 };

@@ -171,6 +171,21 @@ static bool faults_often(struct engine *e, u32 host)
     return e->bt.opt.adaptive && ++e->site_faults[slot].count == FAULTS_MANY;
 }
 
+// A write beside code, in its page: such a site is checked from now on, so that it costs no signals.
+static u64 code_page(struct engine *e, struct block *b, u32 guest)
+{
+    u64 invalidations = e->invalidations;
+    enum cpu_exit exit;
+
+    e->count.emulated++;
+    exit = interp_step(e->v);
+    if (e->invalidations == invalidations) {
+        e->count.conversions++;
+        bt_hint(e, b, guest, HINT_CHECKED);
+    }
+    return bt_deliver(e, exit);
+}
+
 // A guest access hit what its window does not map.
 static u64 memory_fault(struct engine *e, struct block *b, const struct block_insn *insn)
 {
@@ -212,7 +227,7 @@ static u64 memory_fault(struct engine *e, struct block *b, const struct block_in
         e->retry_access = f->fault_error & PFERR_W ? ACC_WRITE : ACC_READ;
         return bt_deliver(e, cpu_deliver(v, EVENT_FAULT, X_PF, pferr));
     case WINDOW_CODE_PAGE:
-        break;
+        return code_page(e, b, guest);
     case WINDOW_TRANSIENT:
     case WINDOW_NOT_PLAIN:
     case WINDOW_USER_FROM_SUPER:

@@ -47,7 +47,42 @@ void bt_reset_stack(struct engine *e)
 static void uncover(struct engine *e, u32 gpa_page)
 {
     phys_page(e->v->mmu->phys, (gpa_t)gpa_page << PAGE_SHIFT)->flags &= ~PHYS_CODE;
+    e->code_map[gpa_page] = 0;
 }
+
+// ---- Which bytes of a page are code. Data lies beside code everywhere in 16-bit systems, and at the seams of others: only
+// writes to the bytes that blocks are made of make blocks invalid.
+static u64 span_bits(u32 at, u32 len) // within a page
+{
+    u32 first = at / 64, last = (at + MAX(len, 1u) - 1) / 64;
+
+    return ~0ull << first & ~0ull >> (63 - last);
+}
+
+// The part of a block's code that lies in a page: offset in the page and length.
+static u32 part_in_page(const struct block *b, u32 page, u32 *len)
+{
+    u32 at = b->eip & ~PAGE_MASK, first = MIN(b->guest_len, PAGE_SIZE - at);
+
+    if (b->gpa_page == page) {
+        *len = first;
+        return at;
+    }
+    *len = b->guest_len - first;
+    return 0;
+}
+
+static void cover(struct engine *e, const struct block *b)
+{
+    u32 len, at = part_in_page(b, b->gpa_page, &len);
+
+    e->code_map[b->gpa_page] |= span_bits(at, len);
+    if (b->gpa_page2) {
+        at = part_in_page(b, b->gpa_page2, &len);
+        e->code_map[b->gpa_page2] |= span_bits(at, len);
+    }
+}
+
 
 void bt_flush(struct engine *e)
 {
@@ -83,22 +118,73 @@ static void kill_block(struct engine *e, struct block *b)
     e->count.invalidated++;
 }
 
+// What is left of the page's code.
+static void recover(struct engine *e, u32 page)
+{
+    struct block *b;
+    u32 at, len;
+
+    uncover(e, page);
+    for (b = block_first_in_page(&e->blocks, page); b; b = block_next_in_page(&e->blocks, b)) {
+        at = part_in_page(b, page, &len);
+        e->code_map[page] |= span_bits(at, len);
+    }
+    for (b = block_first_into_page(&e->blocks, page); b; b = block_next_into_page(&e->blocks, b)) {
+        at = part_in_page(b, page, &len);
+        e->code_map[page] |= span_bits(at, len);
+    }
+    if (e->code_map[page])
+        phys_page(e->v->mmu->phys, (gpa_t)page << PAGE_SHIFT)->flags |= PHYS_CODE;
+}
+
+static bool overlaps(const struct block *b, u32 page, u32 at, u32 len)
+{
+    u32 has, from = part_in_page(b, page, &has);
+
+    return from < at + len && at < from + MAX(has, 1u);
+}
+
+static void page_written(struct engine *e, u32 page, u32 at, u32 len)
+{
+    struct block *b, *next;
+    bool any = false;
+
+    if (!e->code_map[page])
+        uncover(e, page);
+    if (!(e->code_map[page] & span_bits(at, len)))
+        return;
+    for (b = block_first_in_page(&e->blocks, page); b; b = next) {
+        next = block_next_in_page(&e->blocks, b);
+        if (overlaps(b, page, at, len)) {
+            kill_block(e, b);
+            any = true;
+        }
+    }
+    for (b = block_first_into_page(&e->blocks, page); b; b = next) {
+        next = block_next_into_page(&e->blocks, b);
+        if (overlaps(b, page, at, len)) {
+            kill_block(e, b);
+            any = true;
+        }
+    }
+    if (e->hints[page]) // they were about other instructions
+        memset(e->hints[page] + at, 0, len);
+    if (any)
+        recover(e, page);
+}
+
 void bt_code_write(void *opaque, gpa_t gpa, u32 len)
 {
     struct engine *e = opaque;
-    u32 page = gpa >> PAGE_SHIFT, last = (gpa + (len ? len - 1 : 0)) >> PAGE_SHIFT;
 
-    for (; page <= last; page++) {
-        struct block *b;
+    do {
+        u32 at = gpa & ~PAGE_MASK, n = MIN(MAX(len, 1u), PAGE_SIZE - at);
 
-        while ((b = block_first_in_page(&e->blocks, page)) ||
-               (b = block_first_into_page(&e->blocks, page)))
-            kill_block(e, b);
-        free(e->hints[page]); // they were about other instructions
-        e->hints[page] = NULL;
-        uncover(e, page);
+        page_written(e, gpa >> PAGE_SHIFT, at, n);
         e->v->count.code_writes++;
-    }
+        gpa += n;
+        len -= MIN(n, len);
+    } while (len);
 }
 
 void bt_mapping_changed(void *opaque, gla_t gla, u32 len)
@@ -342,6 +428,7 @@ static struct block *translate(struct engine *e, gpa_t gpa)
     code.block.gpa_page = gpa >> PAGE_SHIFT;
     code.block.gpa_page2 = page2;
     n = block_new(&e->blocks, &code.block, code.insn, code.ret_point);
+    cover(e, &code.block);
     redirect_dead(e, &code.block);
     profile_code(v->profile, code.block.host, emit.start, code.block.host_len, code.block.eip, NULL);
     clock_gettime(CLOCK_MONOTONIC, &after);

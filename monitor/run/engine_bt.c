@@ -111,6 +111,8 @@ static void destroy(struct engine *e)
         munmap(e->hints, sizeof(*e->hints) << 20);
     }
     bt_hot_destroy(e);
+    if (e->code_map)
+        munmap(e->code_map, sizeof(*e->code_map) << 20);
     if (e->stack)
         munmap(e->stack, 2 * HOST_STACK_SIZE);
     free(e->aspace);
@@ -165,8 +167,9 @@ static struct engine *create(struct vcpu *v, const char *options, struct err *er
     if (!spaces_init(&e->spaces, e->bt.stubs.lookup, err))
         goto fail;
     e->hints = map(sizeof(*e->hints) << 20);
+    e->code_map = map(sizeof(*e->code_map) << 20);
     e->stack = map(2 * HOST_STACK_SIZE);
-    if (!e->hints || !e->stack || mprotect(e->stack, HOST_STACK_GUARD, PROT_NONE) < 0 ||
+    if (!e->hints || !e->code_map || !e->stack || mprotect(e->stack, HOST_STACK_GUARD, PROT_NONE) < 0 ||
         mprotect(e->stack + HOST_STACK_SIZE, HOST_STACK_GUARD, PROT_NONE) < 0) {
         err_set(err, EXIT_HOST, "out of memory for the translator: %s", strerror(errno));
         goto fail;

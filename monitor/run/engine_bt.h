@@ -80,6 +80,7 @@ struct engine {
     u32 retry_eip, retry_gla;
     enum access retry_access;
     u8 **hints;              // per guest-physical page, NULL or HINT_* per byte
+    u64 *code_map;           // per guest-physical page: which 64 bytes of it blocks are made of, a bit each
     enum cpu_exit exit;      // why run returns
     bool spaces_stale;       // a mapping changed: empty them before going on
     // Where translated code was interrupted to leave for the machine, to go on there if nothing else comes up.
