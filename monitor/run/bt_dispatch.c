@@ -395,7 +395,7 @@ static struct block *translate(struct engine *e, gpa_t gpa)
     if (!rq.bytes)
         return NULL;
     mmu_protect_code(v, gpa);
-    if (crosses(rq.bytes, rq.avail, !(e->mode & MODE_CODE16))) {
+    if (room >= rq.avail && crosses(rq.bytes, rq.avail, !(e->mode & MODE_CODE16))) {
         page2 = fetch_crossing(e, gpa, both, rq.avail);
         if (page2) {
             rq.bytes = both;
