@@ -598,6 +598,15 @@ static enum kind pick_kind(struct generator *g)
     return kind;
 }
 
+static void start_case(struct generator *g, u64 seed, struct oracle_case *c)
+{
+    memset(c, 0, sizeof(*c));
+    g->random = seed;
+    g->fixed = g->patches = 0;
+    c->id = seed;
+    c->mem_seed = g->mem_seed;
+}
+
 void generate(struct generator *g, u64 seed, struct oracle_case *c)
 {
     enum kind kind;
@@ -605,11 +614,7 @@ void generate(struct generator *g, u64 seed, struct oracle_case *c)
     unsigned want;
     bool looping;
 
-    memset(c, 0, sizeof(*c));
-    g->random = seed;
-    g->fixed = g->patches = 0;
-    c->id = seed;
-    c->mem_seed = g->mem_seed;
+    start_case(g, seed, c);
     kind = pick_kind(g);
     fill_state(g, c);
     if (kind == KIND_STRING)
@@ -649,4 +654,31 @@ void generate(struct generator *g, u64 seed, struct oracle_case *c)
         close_loop(g, c, counter, loop);
     patch_code(g, c);
     aim_branches(g, c);
+}
+
+bool generate_every(struct generator *g, u64 seed, u32 n, struct oracle_case *c)
+{
+    static const u8 prefix[] = { 0, 0, 0x66, 0xf3, 0xf2, 0xf0, 0x67 };
+    unsigned op = n / 72, operands = n % 72, len = 0;
+    struct insn insn;
+    u8 bytes[40];
+
+    start_case(g, seed, c);
+    fill_state(g, c);
+    c->fpu = true;
+    fill_fpu(g, c);
+    for (unsigned i = 0; i < sizeof(bytes); i++)
+        bytes[i] = rnd(g);
+    for (int k = 0; k < 2; k++)
+        if ((bytes[len] = prefix[below(g, ARRAY_LEN(prefix))]))
+            len++;
+    len += put_opcode(op, bytes + len);
+    bytes[len] = operands < 64 ? 0xc0 | operands : 0x83 | (operands - 64) << 3;
+    if (insn_decode(&insn, bytes, sizeof(bytes), true) != INSN_OK)
+        return false;
+    aim(g, c, &insn, bytes);
+    if (insn_decode(&insn, bytes, sizeof(bytes), true) != INSN_OK || !insn_allowed(bytes, &insn))
+        return false;
+    append(c, bytes, insn.len);
+    return true;
 }

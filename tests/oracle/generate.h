@@ -29,6 +29,11 @@ struct generator {
     bool has_zero;
 };
 
+// The n-th of all encodings by opcode and ModRM (memory operands once for each reg), as a case of one instruction with
+// a random prefix and random operands. n is below EVERY. False: not for the oracle.
+#define EVERY (4u * 256 * 72)
+bool generate_every(struct generator *g, u64 seed, u32 n, struct oracle_case *c);
+
 // Makes the case that belongs to a seed: the same seed and settings give the same case.
 void generate(struct generator *g, u64 seed, struct oracle_case *c);
 

@@ -20,7 +20,7 @@ struct settings {
     u64 seed, cases;
     unsigned seconds, max_failures;
     const char *modes, *kinds, *server, *record;
-    bool reduce, list;
+    bool reduce, list, every;
     int replay; // first file in argv, or 0
 };
 
@@ -148,6 +148,28 @@ static void run_random(struct oracle *o, const struct settings *s)
     }
 }
 
+static void run_every(struct oracle *o, const struct settings *s)
+{
+    static struct oracle_case cases[BATCH];
+    static struct trial trials[BATCH];
+    struct generator g = { .has_zero = o->batch->has_zero };
+    u64 seeds = s->seed;
+
+    for (u32 n = 0; n < EVERY && o->progress->failures < s->max_failures;) {
+        u32 count = 0;
+
+        g.mem_seed = random_next(&seeds);
+        for (; count < BATCH && n < EVERY; n++) {
+            if (!generate_every(&g, random_next(&seeds), n, &cases[count]) ||
+                !oracle_trace(o, &cases[count], &trials[count]))
+                continue;
+            o->batch->c[count] = cases[count];
+            count++;
+        }
+        judge_batch(o, trials, count, s);
+    }
+}
+
 static void run_files(struct oracle *o, const struct settings *s, char **files)
 {
     for (; *files; files++) {
@@ -176,11 +198,11 @@ static int work(struct oracle *o, const struct settings *s, char **argv)
     for (unsigned i = 0; i < rig_mode_count; i++) {
         if (!listed(s->modes, rig_modes[i].name))
             continue;
-        o->rig[o->rigs] = rig_new(&rig_modes[i], o->batch->has_zero);
+        o->rig[o->rigs] = rig_new(&rig_modes[i], "max", o->batch->has_zero);
         if (!o->rig[o->rigs++])
             return 2;
     }
-    o->tracer = rig_new(&rig_modes[0], o->batch->has_zero);
+    o->tracer = rig_new(&rig_modes[0], "max", o->batch->has_zero);
     if (!o->tracer)
         return 2;
     rules_init(&o->rules);
@@ -192,6 +214,8 @@ static int work(struct oracle *o, const struct settings *s, char **argv)
     start_watch(o);
     if (s->replay)
         run_files(o, s, argv + s->replay);
+    else if (s->every)
+        run_every(o, s);
     else
         run_random(o, s);
     watched = NULL;
@@ -237,7 +261,7 @@ static bool parse(int argc, char **argv, struct settings *s)
     static const struct option options[] = {
         { "seed", 1, 0, 's' }, { "cases", 1, 0, 'n' }, { "seconds", 1, 0, 't' }, { "mode", 1, 0, 'm' },
         { "kind", 1, 0, 'k' }, { "reduce", 1, 0, 'r' }, { "failures", 1, 0, 'f' }, { "list", 0, 0, 'l' },
-        { "native", 1, 0, 'N' }, { "record", 1, 0, 'c' }, { "replay", 0, 0, 'R' }, { 0, 0, 0, 0 },
+        { "native", 1, 0, 'N' }, { "record", 1, 0, 'c' }, { "every", 0, 0, 'e' }, { "replay", 0, 0, 'R' }, { 0, 0, 0, 0 },
     };
     int c;
 
@@ -252,6 +276,7 @@ static bool parse(int argc, char **argv, struct settings *s)
         case 'f': s->max_failures = atoi(optarg); break;
         case 'l': s->list = true; break;
         case 'N': s->server = optarg; break;
+        case 'e': s->every = true; break;
         case 'c': s->record = optarg; break;
         case 'R': s->replay = optind; return true;
         default: return false;
@@ -278,7 +303,7 @@ int main(int argc, char **argv)
 
     if (getentropy(&s.seed, sizeof(s.seed)) < 0 || !parse(argc, argv, &s)) {
         fprintf(stderr, "usage: %s [--seed N] [--cases N] [--seconds N] [--mode LIST] [--kind LIST] [--reduce on|off]\n"
-                "       [--failures N] [--native PROGRAM] [--record FILE] [--list] [--replay FILE...]\n", argv[0]);
+                "       [--failures N] [--native PROGRAM] [--record FILE] [--every] [--list] [--replay FILE...]\n", argv[0]);
         return 2;
     }
     for (unsigned i = 0; s.list && i < rig_mode_count; i++)

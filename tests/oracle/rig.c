@@ -149,9 +149,8 @@ static void make_cpu(struct rig *rig)
     mmu_mode_changed(v);
 }
 
-static bool build(struct rig *rig)
+static bool build(struct rig *rig, const struct cpu_model *model)
 {
-    const struct cpu_model *model = cpu_model_find("max");
     struct err err = { 0 };
     struct vcpu *v = mmap(NULL, sizeof(*v), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -177,7 +176,7 @@ fail:
     return false;
 }
 
-struct rig *rig_new(const struct rig_mode *mode, bool has_zero)
+struct rig *rig_new(const struct rig_mode *mode, const char *model, bool has_zero)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
 
@@ -188,7 +187,7 @@ struct rig *rig_new(const struct rig_mode *mode, bool has_zero)
     rig->has_zero = has_zero;
     rig->log.file = stderr;
     rig->phys.memfd = -1;
-    if (!build(rig)) {
+    if (!build(rig, cpu_model_find(model))) {
         rig_free(rig);
         return NULL;
     }

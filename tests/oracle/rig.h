@@ -29,8 +29,8 @@ struct rig {
     bool has_zero;
 };
 
-// NULL, with a message printed, if the machine cannot be built. has_zero: map the page at 0.
-struct rig *rig_new(const struct rig_mode *mode, bool has_zero);
+// NULL, with a message printed, if the machine cannot be built. model: as -cpu takes it. has_zero: map the page at 0.
+struct rig *rig_new(const struct rig_mode *mode, const char *model, bool has_zero);
 void rig_free(struct rig *rig);
 
 // Runs the case, whose memory before is `before`.
