@@ -22,7 +22,7 @@ ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=cdrom, path={iso}, status=inserted
 boot: cdrom
 com1: enabled=1, mode=term, dev={terminal}
-display_library: nogui
+display_library: rfb, options="timeout=0"
 sound: driver=dummy
 panic: action=fatal
 error: action=ignore
