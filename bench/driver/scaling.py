@@ -76,8 +76,8 @@ class Study:
 def against_ram(study, say):
     """Start-up, memory and idle load against guest RAM."""
     rows = []
-    for memory in (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3072):
-        if memory < 24:  # too little for Debian's kernel: the nano guest's start tells what the monitor takes
+    for memory in (8, 16, 48, 64, 128, 256, 512, 1024, 2048, 3072):
+        if memory < 48:  # too little for Debian's kernel: the nano guest's start tells what the monitor takes
             elf = programs.compile_nano(study.work)
             begin = time.monotonic()
             process = machines.Process([*study.machine.command, "-kernel", elf, "-m", str(memory), "-nographic", "-no-reboot"])

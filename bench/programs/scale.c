@@ -35,7 +35,7 @@ static double spaces(uint32_t n, uint32_t *sum)
 {
     uint32_t rounds = n < 100 ? 2000 / n + 1 : 20;
     int first[2], left, next[2];
-    uint64_t begin, end;
+    uint64_t begin = 0, end;
     unsigned char byte = 0;
 
     need(!pipe(first), "pipe");
