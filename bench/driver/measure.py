@@ -4,6 +4,7 @@
 import sys
 import time
 
+import machines
 import programs
 
 PROMPT = b"ring3:/root# "  # of the shell in make-initramfs' image
@@ -87,3 +88,5 @@ def session_totals(samples):
     wall = sum(s.wall for s in all_samples)
     return sum(s.delay for s in all_samples) / wall if wall else 0.0
 
+
+__all__ = ["Progress", "measure", "measure_nano", "machines", "session_totals"]

@@ -41,6 +41,9 @@ enum cpu_exit interp_step(struct vcpu *v);
 // set; a fault jumps there with v as it was before the instruction (but for memory and CR2). On
 // return eip is advanced.
 void interp_insn(struct vcpu *v, const struct insn *insn);
+// Delivers the #DB trap that the instruction before has left (of TF, breakpoints, a task's T bit), if there
+// is one and MOV SS does not hold it back. interp_step and interp_run do so themselves.
+enum cpu_exit cpu_traps(struct vcpu *v);
 
 // ---- exception.c
 enum event_kind {

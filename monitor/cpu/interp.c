@@ -156,8 +156,7 @@ static inline bool quiet(const struct vcpu *v)
              (v->eflags & (FL_TF | FL_RF)) | (v->dr[7] & 0xff) | DB_PENDING(v));
 }
 
-// Reports what the instruction before has left in DB_PENDING, unless MOV SS holds it back.
-static enum cpu_exit deliver_traps(struct vcpu *v)
+enum cpu_exit cpu_traps(struct vcpu *v)
 {
     u32 pending = DB_PENDING(v);
 
@@ -210,14 +209,14 @@ enum cpu_exit interp_step(struct vcpu *v)
         exit = CPU_RAN;
     }
     if (exit == CPU_RAN)
-        exit = deliver_traps(v);
+        exit = cpu_traps(v);
     return exit == CPU_RAN && v->halted ? CPU_HALTED : exit;
 }
 
 // Traps, then interrupts (SDM table 6-2), then the question whether to go on.
 static bool boundary(struct vcpu *v, enum cpu_exit *exit)
 {
-    *exit = deliver_traps(v);
+    *exit = cpu_traps(v);
     if (*exit != CPU_RAN)
         return false;
     if (__atomic_load_n(&v->event, __ATOMIC_ACQUIRE) & ~(u32)(EV_INTR | EV_NMI))
