@@ -665,6 +665,10 @@ bool generate_every(struct generator *g, u64 seed, u32 n, struct oracle_case *c)
 
     start_case(g, seed, c);
     fill_state(g, c);
+    if (g->has_ldt && chance(g, 25)) {
+        c->seg[S_CS] = LDT_SEL(LDT_ENTRY_CODE16);
+        c->eip = 0x100 + below(g, 0x1e00);
+    }
     c->fpu = true;
     fill_fpu(g, c);
     for (unsigned i = 0; i < sizeof(bytes); i++)
@@ -674,10 +678,10 @@ bool generate_every(struct generator *g, u64 seed, u32 n, struct oracle_case *c)
             len++;
     len += put_opcode(op, bytes + len);
     bytes[len] = operands < 64 ? 0xc0 | operands : 0x83 | (operands - 64) << 3;
-    if (insn_decode(&insn, bytes, sizeof(bytes), true) != INSN_OK)
+    if (insn_decode(&insn, bytes, sizeof(bytes), case_code32(c)) != INSN_OK)
         return false;
     aim(g, c, &insn, bytes);
-    if (insn_decode(&insn, bytes, sizeof(bytes), true) != INSN_OK || !insn_allowed(bytes, &insn))
+    if (insn_decode(&insn, bytes, sizeof(bytes), case_code32(c)) != INSN_OK || !insn_allowed(bytes, &insn))
         return false;
     append(c, bytes, insn.len);
     return true;

@@ -26,11 +26,11 @@ struct generator {
     u32 patches;   // bit per instruction: a store that is to hit the case's code
     u64 mem_seed;  // of the cases to come
     u32 kinds;     // bit per enum kind
-    bool has_zero;
+    bool has_zero, has_ldt; // struct batch's
 };
 
 // The n-th of all encodings by opcode and ModRM (memory operands once for each reg), as a case of one instruction with
-// a random prefix and random operands. n is below EVERY. False: not for the oracle.
+// a random prefix and random operands, in 32-bit or 16-bit code. n is below EVERY. False: not for the oracle.
 #define EVERY (4u * 256 * 72)
 bool generate_every(struct generator *g, u64 seed, u32 n, struct oracle_case *c);
 

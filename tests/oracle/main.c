@@ -152,7 +152,7 @@ static void run_every(struct oracle *o, const struct settings *s)
 {
     static struct oracle_case cases[BATCH];
     static struct trial trials[BATCH];
-    struct generator g = { .has_zero = o->batch->has_zero };
+    struct generator g = { .has_zero = o->batch->has_zero, .has_ldt = o->batch->has_ldt };
     u64 seeds = s->seed;
 
     for (u32 n = 0; n < EVERY && o->progress->failures < s->max_failures;) {
