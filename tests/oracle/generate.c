@@ -434,6 +434,35 @@ static void add_selector(struct generator *g, struct oracle_case *c)
     }
 }
 
+// A far jump, call or return to what follows, as seen from another code segment.
+static void add_far(struct generator *g, struct oracle_case *c)
+{
+    static const u16 codes[] = { SEL_CODE, LDT_SEL(LDT_ENTRY_CODE), LDT_SEL(LDT_ENTRY_CODE_BASED),
+        LDT_SEL(LDT_ENTRY_CODE_BASED), LDT_SEL(LDT_ENTRY_CODE16), LDT_SEL(LDT_ENTRY_CODE_CLOSED),
+        LDT_SEL(LDT_ENTRY_CODE_SHORT) };
+    u16 sel = chance(g, 85) ? codes[below(g, ARRAY_LEN(codes))] : pick_selector(g);
+    unsigned kind = below(g, 4);
+    u8 bytes[12] = { kind ? 0xea : 0x9a };
+    u32 target = case_code_at(c) + c->code_len - segment_base(sel), wide = sel;
+
+    if (kind < 2) {
+        target += 7;
+        memcpy(bytes + 1, &target, 4);
+        memcpy(bytes + 5, &sel, 2);
+        append(c, bytes, 7);
+        return;
+    }
+    if (kind == 3)
+        append(c, "\x9c", 1), target++; // PUSHF
+    target += 11;
+    bytes[0] = bytes[5] = 0x68;
+    memcpy(bytes + 1, &wide, 4);
+    memcpy(bytes + 6, &target, 4);
+    append(c, bytes, 5);
+    append(c, bytes + 5, 5);
+    append(c, kind == 3 ? "\xcf" : "\xcb", 1); // IRET, RETF
+}
+
 static void fill_segments(struct generator *g, struct oracle_case *c)
 {
     static const u8 codes[] = { LDT_ENTRY_CODE, LDT_ENTRY_CODE_BASED, LDT_ENTRY_CODE_BASED, LDT_ENTRY_CODE16, LDT_ENTRY_CODE16,
@@ -638,6 +667,10 @@ void generate(struct generator *g, u64 seed, struct oracle_case *c)
         }
         if (kind == KIND_SEGMENT && chance(g, 25)) {
             add_selector(g, c);
+            continue;
+        }
+        if ((kind == KIND_SEGMENT ? g->has_ldt : kind == KIND_FLOW) && case_code32(c) && chance(g, 8)) {
+            add_far(g, c);
             continue;
         }
         if ((kind == KIND_FLOW || kind == KIND_LOOP) && chance(g, 15)) {

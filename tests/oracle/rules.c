@@ -75,10 +75,6 @@ bool insn_allowed(const u8 *bytes, const struct insn *insn)
         return !insn->has_mem || insn->seg != S_CS;
     case 0xf1:                       // INT1: Linux asks DR6
         return false;
-    case 0x9a: case 0xea: case 0xca: case 0xcb: case 0xcf: // far transfers could find 64-bit code
-        return false;
-    case 0xff:
-        return insn->reg != 3 && insn->reg != 5;
     }
     return true;
 }
@@ -206,7 +202,8 @@ static bool fault_order_is_free(const struct insn *insn)
     switch (insn->op) {
     case OP1(0xa6): case OP1(0xa7): // CMPS
     case OP1(0xc8):                 // ENTER: which of its many wraps or faults, with what written before
-    case OP1(0xe8): case OP1(0xff): // CALL: the push, or the target's limit
+    case OP1(0xe8): case OP1(0xff): case OP1(0x9a): // CALL: the push, or the target's limit
+    case OP1(0xca):                 // RETF n: what an outer stack would be is read ahead
     case OP1(0xcf):                 // IRET: the last dword first, or the first
     case OP1(0x61):                 // POPA: AMD's keep what was popped before the fault
         return true;

@@ -34,6 +34,48 @@ const struct trace_step *trace_find(const struct trace *trace, u32 eip)
     return NULL;
 }
 
+// Where the selector of a far transfer comes from.
+static bool far_selector(const struct rig *rig, const struct insn *insn, u16 *selector)
+{
+    struct vcpu *v = rig->v;
+    u32 at = insn->opsize;
+    int offset;
+
+    switch (insn->op) {
+    case OP1(0x9a): case OP1(0xea):
+        *selector = insn->imm2;
+        return true;
+    case OP1(0xca): case OP1(0xcb): case OP1(0xcf):
+        at += v->seg[S_SS].attr & SEG_DB ? v->gpr[R_ESP] : (u16)v->gpr[R_ESP];
+        at += v->seg[S_SS].base;
+        break;
+    default: // FF /3 and /5
+        at += op_ea(v, insn) + v->seg[insn->seg].base;
+    }
+    for (int i = 0; i < 2; i++) {
+        offset = memory_offset(at + i);
+        if (offset < 0)
+            return false;
+        ((u8 *)selector)[i] = rig->image[offset];
+    }
+    return true;
+}
+
+// A far transfer may go to the LDT's segments and to the flat one; what else the host's GDT holds, 64-bit code above all,
+// is not for cases. IRET with NT is a task switch in the guest and none in the host.
+static bool leaves_the_world(const struct rig *rig, const struct insn *insn)
+{
+    bool far = insn->op == OP1(0x9a) || insn->op == OP1(0xea) || insn->op == OP1(0xca) || insn->op == OP1(0xcb) ||
+               insn->op == OP1(0xcf) || (insn->op == OP1(0xff) && (insn->reg == 3 || insn->reg == 5));
+    u16 selector = 0;
+
+    if (!far || insn->attr & INSN_UD)
+        return false;
+    if (insn->op == OP1(0xcf) && rig->v->eflags & FL_NT)
+        return true;
+    return !far_selector(rig, insn, &selector) || !(selector & 4 || (selector & ~3) == (SEL_CODE & ~3) || !(selector & ~3));
+}
+
 static bool forbidden(const struct rules *rules, struct trace *trace, const struct insn *insn, const u8 *bytes, u32 ecx)
 {
     u32 undefined = 0;
@@ -68,7 +110,8 @@ void trace_case(struct rig *rig, const struct rules *rules, const struct oracle_
 
         step->eip = v->eip;
         step->fetched = insn_decode(&step->insn, bytes, n, v->seg[S_CS].attr & SEG_DB) == INSN_OK;
-        if (step->fetched && forbidden(rules, trace, &step->insn, bytes, v->gpr[R_ECX]))
+        if (step->fetched &&
+            (leaves_the_world(rig, &step->insn) || forbidden(rules, trace, &step->insn, bytes, v->gpr[R_ECX])))
             return;
         if (interp_step(v) == CPU_TRIPLE_FAULT)
             return;
