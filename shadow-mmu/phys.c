@@ -232,6 +232,28 @@ void phys_write(struct phys *phys, gpa_t gpa, const void *buf, size_t len)
     }
 }
 
+u8 *phys_range(struct phys *phys, gpa_t gpa, size_t len, bool write)
+{
+    const u8 need = write ? PHYS_READ | PHYS_WRITE : PHYS_READ;
+    gpa_t first = gpa & PAGE_MASK, last = (gpa + len - 1) & PAGE_MASK;
+    u32 frame = phys_page(phys, gpa)->frame;
+
+    if (!len || last < first)
+        return NULL;
+    for (gpa_t at = first; at <= last; at += PAGE_SIZE) {
+        const struct phys_page *p = phys_page(phys, at);
+
+        if ((p->flags & need) != need || p->frame != frame + (u32)((at - first) >> PAGE_SHIFT))
+            return NULL;
+    }
+    for (gpa_t at = first; write && at <= last; at += PAGE_SIZE) {
+        gpa_t from = MAX(at, gpa);
+
+        before_write(phys, phys_page(phys, at), from, MIN(at + PAGE_SIZE, gpa + len) - from);
+    }
+    return phys_frame_host(phys, frame) + (gpa & ~PAGE_MASK);
+}
+
 u32 phys_read32(struct phys *phys, gpa_t gpa)
 {
     u32 value;

@@ -113,6 +113,9 @@ void phys_store(struct phys *phys, gpa_t gpa, u64 value, unsigned size);
 // Reads of nothing give 0xff. Writes honour invariant 2.
 void phys_read(struct phys *phys, gpa_t gpa, void *buf, size_t len);
 void phys_write(struct phys *phys, gpa_t gpa, const void *buf, size_t len);
+// The host address of [gpa, gpa+len), if all of it is memory that lies together; else NULL, as for len 0. With `write` it is
+// to be written now: translated code of it is forgotten.
+u8 *phys_range(struct phys *phys, gpa_t gpa, size_t len, bool write);
 u32 phys_read32(struct phys *phys, gpa_t gpa);
 u64 phys_read64(struct phys *phys, gpa_t gpa);
 void phys_write32(struct phys *phys, gpa_t gpa, u32 value);

@@ -213,7 +213,7 @@ static void pio_read_done(struct block_request *r)
 static void read_more(struct ide_channel *ch, struct ide_drive *d)
 {
     ch->chunk = MIN(ch->left, ch->block);
-    ide_submit(ch, d, BLOCK_READ, ch->sector * BLOCK_SECTOR, ch->chunk * BLOCK_SECTOR, pio_read_done);
+    ide_submit(ch, d, BLOCK_READ, ch->sector * BLOCK_SECTOR, ch->chunk * BLOCK_SECTOR, pio_read_done, false);
 }
 
 static void write_more(struct ide_channel *ch, struct ide_drive *d, bool irq);
@@ -235,7 +235,7 @@ static void written(struct ide_channel *ch, struct ide_drive *d)
     if (ch->by_dma)
         ide_dma_done(ch);
     if (d->no_write_cache)
-        ide_submit(ch, d, BLOCK_FLUSH, 0, 0, flushed);
+        ide_submit(ch, d, BLOCK_FLUSH, 0, 0, flushed, false);
     else
         ide_done(ch, d);
 }
@@ -256,7 +256,7 @@ static void pio_write_done(struct block_request *r)
 
 static void received(struct ide_channel *ch, struct ide_drive *d)
 {
-    ide_submit(ch, d, BLOCK_WRITE, ch->sector * BLOCK_SECTOR, ch->chunk * BLOCK_SECTOR, pio_write_done);
+    ide_submit(ch, d, BLOCK_WRITE, ch->sector * BLOCK_SECTOR, ch->chunk * BLOCK_SECTOR, pio_write_done, false);
 }
 
 static void write_more(struct ide_channel *ch, struct ide_drive *d, bool irq)
@@ -291,17 +291,8 @@ static void dma_broken(struct ide_channel *ch, struct ide_drive *d)
     ide_fail(ch, d, IDE_ABRT);
 }
 
-static void dma_io_done(struct block_request *r)
+static void dma_moved(struct ide_channel *ch, struct ide_drive *d)
 {
-    struct ide_channel *ch = r->opaque;
-    struct ide_drive *d = ide_selected(ch);
-
-    if (failed(ch, d))
-        return;
-    if (!ch->write && !ide_dma_move(ch, true, ch->buf, ch->chunk * BLOCK_SECTOR)) {
-        dma_broken(ch, d);
-        return;
-    }
     advance(ch, d);
     if (ch->left) {
         dma_more(ch, d);
@@ -313,17 +304,54 @@ static void dma_io_done(struct block_request *r)
     }
 }
 
+static void dma_io_done(struct block_request *r)
+{
+    struct ide_channel *ch = r->opaque;
+    struct ide_drive *d = ide_selected(ch);
+
+    if (failed(ch, d))
+        return;
+    if (!ch->write && !ide_dma_move(ch, true, ch->buf, r->len))
+        dma_broken(ch, d);
+    else
+        dma_moved(ch, d);
+}
+
+// Straight into the guest's memory; false if that cannot be done now.
+static bool read_now(struct ide_channel *ch, struct ide_drive *d, u32 len)
+{
+    const struct ide_dma before = ch->dma;
+
+    if (!ide_dma_map(ch, true, len))
+        return false;
+    if (!block_read_now(d->block, ch->sector * BLOCK_SECTOR, ch->iov, ch->iovs, len)) {
+        ch->dma = before;
+        return false;
+    }
+    ide_dma_written(ch);
+    return true;
+}
+
 static void dma_more(struct ide_channel *ch, struct ide_drive *d)
 {
+    u64 offset = ch->sector * BLOCK_SECTOR;
+    bool ends, mapped;
     u32 len;
 
     ch->chunk = MIN(ch->left, CHUNK);
     len = ch->chunk * BLOCK_SECTOR;
-    if (ch->write && !ide_dma_move(ch, false, ch->buf, len)) {
+    if (!ch->write && read_now(ch, d, len)) {
+        dma_moved(ch, d);
+        return;
+    }
+    // The disk's ends go by the buffer (block.h).
+    ends = offset == 0 || offset + len == d->block->size;
+    mapped = ch->write && !ends && ide_dma_map(ch, false, len);
+    if (ch->write && !mapped && !ide_dma_move(ch, false, ch->buf, len)) {
         dma_broken(ch, d);
         return;
     }
-    ide_submit(ch, d, ch->write ? BLOCK_WRITE : BLOCK_READ, ch->sector * BLOCK_SECTOR, len, dma_io_done);
+    ide_submit(ch, d, ch->write ? BLOCK_WRITE : BLOCK_READ, offset, len, dma_io_done, mapped);
 }
 
 void ata_dma_start(struct ide_channel *ch, struct ide_drive *d)
@@ -461,7 +489,7 @@ void ata_command(struct ide_channel *ch, struct ide_drive *d, u8 command)
         break;
     case 0xe7: case 0xea:
         ch->write = true;
-        ide_submit(ch, d, BLOCK_FLUSH, 0, 0, flushed);
+        ide_submit(ch, d, BLOCK_FLUSH, 0, 0, flushed, false);
         break;
     case 0xec:
         identify(ch, d);

@@ -210,7 +210,7 @@ static void read_more(struct ide_channel *ch, struct ide_drive *d)
         return;
     }
     ch->chunk = ch->cd_size == RAW_SECTOR ? 1 : MIN(ch->cd_left, IDE_BUFFER / CD_SECTOR);
-    ide_submit(ch, d, BLOCK_READ, at, MIN((u64)ch->chunk * CD_SECTOR, d->block->size - at), sectors_read);
+    ide_submit(ch, d, BLOCK_READ, at, MIN((u64)ch->chunk * CD_SECTOR, d->block->size - at), sectors_read, false);
 }
 
 static void read_disc(struct ide_channel *ch, struct ide_drive *d, u32 at, u32 count, u32 size)

@@ -49,6 +49,20 @@ static int flush(struct block *b)
     return error;
 }
 
+static int write_out(struct block *b, const struct block_request *r)
+{
+    u64 offset = r->offset;
+    int error = 0;
+
+    if (!r->iov)
+        return b->ops->write(b, r->offset, r->buf, r->len);
+    if (b->ops->writev)
+        return b->ops->writev(b, r->offset, r->iov, r->iovs);
+    for (unsigned i = 0; i < r->iovs && !error; offset += r->iov[i++].iov_len)
+        error = b->ops->write(b, offset, r->iov[i].iov_base, (u32)r->iov[i].iov_len);
+    return error;
+}
+
 static int carry_out(struct block *b, const struct block_request *r)
 {
     int error;
@@ -57,7 +71,7 @@ static int carry_out(struct block *b, const struct block_request *r)
     case BLOCK_READ:
         return b->ops->read(b, r->offset, r->buf, r->len);
     case BLOCK_WRITE:
-        error = b->ops->write(b, r->offset, r->buf, r->len);
+        error = write_out(b, r);
         return error || b->config.cache != BLOCK_WRITETHROUGH ? error : flush(b);
     default:
         return flush(b);
@@ -211,19 +225,38 @@ static void count(struct block *b, const struct block_request *r)
     b->bytes_written += r->op == BLOCK_WRITE ? r->len : 0;
 }
 
-void block_submit(struct block *b, struct block_request *r)
+static bool idle(struct block *b)
 {
     bool waits;
+
+    pthread_mutex_lock(&b->lock);
+    waits = b->working;
+    pthread_mutex_unlock(&b->lock);
+    return !waits && !b->stalled.first;
+}
+
+bool block_read_now(struct block *b, u64 offset, const struct iovec *iov, unsigned iovs, u32 len)
+{
+    const struct block_request r = { .op = BLOCK_READ, .len = len };
+
+    CHECK(offset <= b->size && len <= b->size - offset);
+    // Behind other requests the order is kept.
+    if (!idle(b) || !block_raw_try(b, offset, iov, iovs, len))
+        return false;
+    count(b, &r);
+    return true;
+}
+
+void block_submit(struct block *b, struct block_request *r)
+{
+    const struct iovec whole = { r->buf, r->len };
 
     CHECK(!r->busy && (r->op == BLOCK_FLUSH || (r->offset <= b->size && r->len <= b->size - r->offset)));
     r->busy = true;
     r->error = 0;
     count(b, r);
-    pthread_mutex_lock(&b->lock);
-    waits = b->working;
-    pthread_mutex_unlock(&b->lock);
-    // What is in the host's page cache needs no thread; behind other requests the order is kept.
-    if (r->op == BLOCK_READ && !waits && !b->stalled.first && block_raw_try(b, r->offset, r->buf, r->len))
+    // What is in the host's page cache needs no thread.
+    if (r->op == BLOCK_READ && idle(b) && block_raw_try(b, r->offset, &whole, 1, r->len))
         finish(r);
     else if (r->op == BLOCK_WRITE && b->readonly) {
         r->error = EROFS;

@@ -20,6 +20,7 @@
 #include "board.h"
 
 #include <pthread.h>
+#include <sys/uio.h>
 
 #define BLOCK_SECTOR 512u
 
@@ -30,6 +31,9 @@ struct block_request {
     u64 offset;      // bytes
     u32 len;
     u8 *buf;         // belongs to the device until done
+    // Of a write: the pieces to be written instead of buf, as long, not at the image's ends. They may change meanwhile.
+    const struct iovec *iov;
+    unsigned iovs;
     void (*done)(struct block_request *request);
     void *opaque;
     int error;       // 0 or an errno value, for done
@@ -42,6 +46,8 @@ struct block;
 // A kind of image. All but open and close run on the worker thread, and may block; they return 0 or an errno
 // value. read and write stay inside the image's size.
 struct block_backend {
+    // May be NULL: then there is a write for each piece.
+    int (*writev)(struct block *b, u64 offset, const struct iovec *iov, unsigned iovs);
     int (*read)(struct block *b, u64 offset, u8 *buf, u32 len);
     int (*write)(struct block *b, u64 offset, const u8 *buf, u32 len);
     int (*flush)(struct block *b);
@@ -88,6 +94,8 @@ void block_close(struct block *b);
 
 // Starts a request, which must not be busy. Its range lies inside the image.
 void block_submit(struct block *b, struct block_request *request);
+// Reads at once, if nothing else is under way and nobody has to wait for it; else false, and all is to do by block_submit.
+bool block_read_now(struct block *b, u64 offset, const struct iovec *iov, unsigned iovs, u32 len);
 // Calls done() of what is finished.
 void block_poll(struct block *b);
 // Waits until nothing is under way, and forgets it: done() is not called. For resets.
@@ -102,8 +110,8 @@ bool block_fit(struct block *b, u64 bytes, struct err *err);
 
 // block_raw.c: opens b->name as a plain file; fills in fd, sizes, readonly and ops.
 bool block_raw_open(struct block *b, struct err *err);
-// Reads from the file itself without waiting; false if that cannot be done just now.
-bool block_raw_try(struct block *b, u64 offset, u8 *buf, u32 len);
+// Reads from the file itself without waiting; false if that cannot be done just now, or not from this kind of image.
+bool block_raw_try(struct block *b, u64 offset, const struct iovec *iov, unsigned iovs, u32 len);
 // The name (qemu-nbd's) of the image format that the file's first or last bytes show, or NULL.
 const char *block_raw_format(const char *file);
 // block_nbd.c: whether the name is a URI of something that is reached over NBD.

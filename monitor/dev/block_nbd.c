@@ -209,7 +209,7 @@ static void nbd_close_all(struct block *b)
     b->nbd = NULL;
 }
 
-static const struct block_backend nbd_backend = { nbd_read, nbd_write, nbd_flush_all, nbd_close_all };
+static const struct block_backend nbd_backend = { NULL, nbd_read, nbd_write, nbd_flush_all, nbd_close_all };
 
 bool block_nbd_open(struct block *b, const char *format, struct err *err)
 {

@@ -35,12 +35,10 @@ static int raw_read(struct block *b, u64 offset, u8 *buf, u32 len)
     return 0;
 }
 
-bool block_raw_try(struct block *b, u64 offset, u8 *buf, u32 len)
+bool block_raw_try(struct block *b, u64 offset, const struct iovec *iov, unsigned iovs, u32 len)
 {
-    struct iovec iov = { buf, len };
-
     return b->overlay < 0 && b->fd >= 0 && in_file(b, offset, len) == len
-           && preadv2(b->fd, &iov, 1, (off_t)offset, RWF_NOWAIT) == (ssize_t)len;
+           && preadv2(b->fd, iov, (int)iovs, (off_t)offset, RWF_NOWAIT) == (ssize_t)len;
 }
 
 // ---- Formats
@@ -114,6 +112,28 @@ static int raw_write(struct block *b, u64 offset, const u8 *buf, u32 len)
     return 0;
 }
 
+static int raw_writev(struct block *b, u64 offset, const struct iovec *iov, unsigned iovs)
+{
+    u64 at = offset;
+    ssize_t n = pwritev(b->fd, iov, (int)iovs, (off_t)offset);
+
+    if (n > 0) {
+        at += (u64)n;
+        b->file_size = MAX(b->file_size, at);
+    }
+    // What is left shows the error.
+    for (unsigned i = 0; i < iovs; offset += iov[i++].iov_len) {
+        u64 skip = MIN(at - offset, iov[i].iov_len);
+        int error = at < offset + iov[i].iov_len
+                        ? raw_write(b, at, (const u8 *)iov[i].iov_base + skip, (u32)(iov[i].iov_len - skip)) : 0;
+
+        if (error)
+            return error;
+        at = MAX(at, offset + iov[i].iov_len);
+    }
+    return 0;
+}
+
 static int raw_flush(struct block *b)
 {
     return fdatasync(b->fd) == 0 ? 0 : errno;
@@ -125,7 +145,7 @@ static void raw_close(struct block *b)
     b->fd = -1;
 }
 
-static const struct block_backend raw_backend = { raw_read, raw_write, raw_flush, raw_close };
+static const struct block_backend raw_backend = { raw_writev, raw_read, raw_write, raw_flush, raw_close };
 
 // ---- Opening
 

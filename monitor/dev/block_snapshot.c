@@ -97,7 +97,7 @@ static void snapshot_close(struct block *b)
 }
 
 static const struct block_backend snapshot_backend = {
-    snapshot_read, snapshot_write, snapshot_flush, snapshot_close,
+    NULL, snapshot_read, snapshot_write, snapshot_flush, snapshot_close,
 };
 
 bool block_snapshot_open(struct block *b, struct err *err)

@@ -36,6 +36,10 @@ struct board_host {
     // DMA: guest-physical memory. Without them DMA reads give 0xff and writes go nowhere.
     void (*dma_read)(void *opaque, u64 gpa, void *buf, size_t len);
     void (*dma_write)(void *opaque, u64 gpa, const void *buf, size_t len);
+    // The memory itself, to be read by any thread, or written at once, before the guest goes on; dma_written follows then.
+    // NULL if [gpa, gpa+len) is not all RAM in one piece. Both may be NULL.
+    u8 *(*dma_map)(void *opaque, u64 gpa, size_t len, bool write);
+    void (*dma_written)(void *opaque, u64 gpa, size_t len);
     void (*parallel_out)(void *opaque, u8 byte);      // LPT1
     void (*nmi)(void *opaque);
     // Callable from any thread: board_poll is to run soon.

@@ -17,13 +17,20 @@
 
 static void update_irq(struct ide_channel *ch)
 {
-    irq_set(&ch->irq, ch->irq_level && !(ch->control & CONTROL_NIEN));
+    bool level = ch->irq_level && !(ch->control & CONTROL_NIEN);
+
+    // The bus master sees the edge too, if there is one.
+    if (level && !ch->intrq)
+        ch->dma.status |= 0x04;
+    ch->intrq = level;
+    irq_set(&ch->irq, level);
 }
 
 void ide_raise(struct ide_channel *ch)
 {
+    // Each end of a command or block is an edge, even when the host has not looked at the last one.
+    ch->intrq = false;
     ch->irq_level = true;
-    ch->dma.status |= 0x04; // the bus master sees the edge too
     update_irq(ch);
 }
 
@@ -64,11 +71,12 @@ void ide_transfer(struct ide_channel *ch, struct ide_drive *d, u32 len, bool irq
 }
 
 void ide_submit(struct ide_channel *ch, struct ide_drive *d, enum block_op op, u64 offset, u32 len,
-                void (*done)(struct block_request *request))
+                void (*done)(struct block_request *request), bool mapped)
 {
     d->status = IDE_BSY | (d->status & IDE_DRDY);
     ch->request = (struct block_request){
         .op = op, .offset = offset, .len = len, .buf = ch->buf, .done = done, .opaque = ch,
+        .iov = mapped ? ch->iov : NULL, .iovs = ch->iovs,
     };
     block_submit(d->block, &ch->request);
 }

@@ -21,6 +21,7 @@
 
 #define IDE_BUFFER (256u << 10)
 #define CD_SECTOR 2048u
+#define IDE_PIECES 128 // of memory, for one request
 
 enum { // status
     IDE_ERR = 0x01, IDE_DRQ = 0x08, IDE_DSC = 0x10, IDE_DF = 0x20, IDE_DRDY = 0x40, IDE_BSY = 0x80,
@@ -65,7 +66,7 @@ struct ide_channel {
     struct ide_drive drive[2];
     u8 control;              // device control
     struct irq irq;
-    bool irq_level;
+    bool irq_level, intrq;   // an interrupt is pending; it is on the wire, which nIEN cuts
     const struct board_host *host;
     struct pci_func *func;
     struct ide_dma dma;
@@ -80,6 +81,9 @@ struct ide_channel {
     u32 left, chunk;         // sectors to go; of them in buf
     u32 block;               // sectors of one interrupt
     struct block_request request;
+    struct iovec iov[IDE_PIECES]; // the guest's memory for it, if it can be had; else buf
+    u32 at[IDE_PIECES];      // where that is for the guest
+    unsigned iovs;
     // An ATAPI command.
     u8 packet[12];
     u32 reply;               // bytes of buf still to be sent
@@ -121,9 +125,9 @@ void ide_fail(struct ide_channel *ch, struct ide_drive *d, u8 error);
 // follows.
 void ide_transfer(struct ide_channel *ch, struct ide_drive *d, u32 len, bool irq,
                   void (*then)(struct ide_channel *ch, struct ide_drive *d));
-// Starts a request for buf; `done` gets it back.
+// Starts a request for buf, or, of a write that is mapped, for iov; `done` gets it back.
 void ide_submit(struct ide_channel *ch, struct ide_drive *d, enum block_op op, u64 offset, u32 len,
-                void (*done)(struct block_request *request));
+                void (*done)(struct block_request *request), bool mapped);
 // Puts the signature of the drive's kind into the task file.
 void ide_signature(struct ide_drive *d);
 // IDENTIFY strings: bytes swapped, filled with blanks.
@@ -140,6 +144,10 @@ void ata_dma_start(struct ide_channel *ch, struct ide_drive *d);
 void atapi_dma_start(struct ide_channel *ch, struct ide_drive *d);
 // Moves len bytes between buf and the memory that the PRD table names; false if that ends before.
 bool ide_dma_move(struct ide_channel *ch, bool to_memory, u8 *buf, u32 len);
+// The memory itself of the next len bytes: into ch->iov; false, with nothing changed, if it cannot be had. What is written
+// there is announced by ide_dma_written.
+bool ide_dma_map(struct ide_channel *ch, bool to_memory, u32 len);
+void ide_dma_written(struct ide_channel *ch);
 // All data is moved (or not, after an error): the bus master's status follows.
 void ide_dma_done(struct ide_channel *ch);
 void ide_dma_init(struct ide *ide);

@@ -59,6 +59,37 @@ bool ide_dma_move(struct ide_channel *ch, bool to_memory, u8 *buf, u32 len)
     return true;
 }
 
+bool ide_dma_map(struct ide_channel *ch, bool to_memory, u32 len)
+{
+    const struct board_host *host = ch->host;
+    const struct ide_dma before = ch->dma;
+    struct ide_dma *dma = &ch->dma;
+
+    for (ch->iovs = 0; len && host->dma_map && ch->iovs < IDE_PIECES; ch->iovs++) {
+        struct iovec *iov = &ch->iov[ch->iovs];
+
+        if (!dma->left && !next_region(ch))
+            break;
+        iov->iov_len = MIN(len, dma->left);
+        iov->iov_base = host->dma_map(host->opaque, dma->addr, iov->iov_len, to_memory);
+        if (!iov->iov_base)
+            break;
+        ch->at[ch->iovs] = dma->addr;
+        dma->addr += iov->iov_len;
+        dma->left -= iov->iov_len;
+        len -= iov->iov_len;
+    }
+    if (len)
+        *dma = before;
+    return !len;
+}
+
+void ide_dma_written(struct ide_channel *ch)
+{
+    for (unsigned i = 0; i < ch->iovs && ch->host->dma_written; i++)
+        ch->host->dma_written(ch->host->opaque, ch->at[i], ch->iov[i].iov_len);
+}
+
 void ide_dma_done(struct ide_channel *ch)
 {
     // It stays active if the table offers more than the drive took.

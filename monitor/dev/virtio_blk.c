@@ -55,22 +55,36 @@ static bool reserve(struct virtio_blk_request *r, u64 len)
 {
     if (len <= r->buf_len)
         return true;
-    if (len > VIRTIO_BLK_MAX)
-        return false;
     free(r->buf);
     r->buf = malloc(len);
     r->buf_len = r->buf ? len : 0;
     return r->buf;
 }
 
+// Straight into the guest's memory; false if that cannot be done now.
+static bool read_now(struct virtio_blk_request *r, u64 offset, u32 len)
+{
+    struct virtio_blk *vb = r->owner;
+    struct virtqueue *q = &vb->virtio.queue[0];
+    unsigned iovs = virtqueue_map(q, &r->chain, true, 0, len, r->iov);
+
+    if (!iovs || !block_read_now(vb->block, offset, r->iov, iovs, len))
+        return false;
+    virtqueue_written(q, &r->chain, len);
+    end(r, STATUS_OK, len);
+    return true;
+}
+
 static void transfer(struct virtio_blk_request *r, bool write, u64 sector)
 {
     struct virtio_blk *vb = r->owner;
-    u64 size = vb->block->size;
+    struct virtqueue *q = &vb->virtio.queue[0];
+    u64 size = vb->block->size, offset = sector * BLOCK_SECTOR;
     u64 len = write ? r->chain.out_len - HEADER_LEN : r->chain.in_len - 1;
+    unsigned iovs = 0;
 
-    if (len % BLOCK_SECTOR || sector > size / BLOCK_SECTOR || len > size - sector * BLOCK_SECTOR
-        || (write && vb->block->readonly) || !reserve(r, len)) {
+    if (len % BLOCK_SECTOR || sector > size / BLOCK_SECTOR || len > size - offset || len > VIRTIO_BLK_MAX
+        || (write && vb->block->readonly)) {
         end(r, STATUS_ERROR, 0);
         return;
     }
@@ -78,11 +92,20 @@ static void transfer(struct virtio_blk_request *r, bool write, u64 sector)
         end(r, STATUS_OK, 0);
         return;
     }
-    if (write)
-        virtqueue_read(&vb->virtio.queue[0], &r->chain, HEADER_LEN, r->buf, len);
+    if (!write && read_now(r, offset, len))
+        return;
+    // The disk's ends go by the buffer: an image looks at what is written there, and the guest must not change it then.
+    if (write && offset && offset + len < size)
+        iovs = virtqueue_map(q, &r->chain, false, HEADER_LEN, len, r->iov);
+    if (!iovs && !reserve(r, len)) {
+        end(r, STATUS_ERROR, 0);
+        return;
+    }
+    if (write && !iovs)
+        virtqueue_read(q, &r->chain, HEADER_LEN, r->buf, len);
     r->block = (struct block_request){
-        .op = write ? BLOCK_WRITE : BLOCK_READ, .offset = sector * BLOCK_SECTOR, .len = len, .buf = r->buf,
-        .done = done, .opaque = r,
+        .op = write ? BLOCK_WRITE : BLOCK_READ, .offset = offset, .len = len, .buf = r->buf,
+        .iov = iovs ? r->iov : NULL, .iovs = iovs, .done = done, .opaque = r,
     };
     block_submit(vb->block, &r->block);
 }

@@ -13,6 +13,7 @@ struct virtio_blk_request {
     struct block_request block;
     struct virtqueue_chain chain;
     struct virtio_blk *owner;
+    struct iovec iov[VIRTQUEUE_PIECES]; // the guest's memory, if it can be had; else buf
     u8 *buf;
     u32 buf_len;
     bool taken;

@@ -165,3 +165,36 @@ u32 virtqueue_write(const struct virtqueue *q, const struct virtqueue_chain *c, 
 {
     return copy(q, c->piece + c->out, c->in, offset, (u8 *)(uintptr_t)buf, len, true);
 }
+
+unsigned virtqueue_map(const struct virtqueue *q, const struct virtqueue_chain *c, bool write, u64 offset, u32 len,
+                       struct iovec *iov)
+{
+    const struct virtqueue_piece *piece = write ? c->piece + c->out : c->piece;
+    unsigned pieces = write ? c->in : c->out, count = 0;
+
+    for (unsigned i = 0; i < pieces && len && q->host->dma_map; i++) {
+        u32 n;
+
+        if (offset >= piece[i].len) {
+            offset -= piece[i].len;
+            continue;
+        }
+        n = MIN((u64)len, piece[i].len - offset);
+        iov[count] = (struct iovec){ q->host->dma_map(q->host->opaque, piece[i].gpa + offset, n, write), n };
+        if (!iov[count++].iov_base)
+            return 0;
+        len -= n;
+        offset = 0;
+    }
+    return len ? 0 : count;
+}
+
+void virtqueue_written(const struct virtqueue *q, const struct virtqueue_chain *c, u32 len)
+{
+    for (unsigned i = c->out; i < c->out + c->in && len && q->host->dma_written; i++) {
+        u32 n = MIN(len, c->piece[i].len);
+
+        q->host->dma_written(q->host->opaque, c->piece[i].gpa, n);
+        len -= n;
+    }
+}

@@ -9,6 +9,8 @@
 
 #include "board.h"
 
+#include <sys/uio.h>
+
 #define VIRTQUEUE_MAX 256
 #define VIRTQUEUE_PIECES 260
 
@@ -48,5 +50,10 @@ bool virtqueue_interrupts(struct virtqueue *q);
 u32 virtqueue_read(const struct virtqueue *q, const struct virtqueue_chain *chain, u64 offset, void *buf, u32 len);
 u32 virtqueue_write(const struct virtqueue *q, const struct virtqueue_chain *chain, u64 offset, const void *buf,
                     u32 len);
+// The memory itself of len bytes of the readable or writable part from `offset` on: the number of pieces in iov (of at
+// least VIRTQUEUE_PIECES), or 0 if it cannot be had. Written memory is announced by virtqueue_written.
+unsigned virtqueue_map(const struct virtqueue *q, const struct virtqueue_chain *chain, bool write, u64 offset, u32 len,
+                       struct iovec *iov);
+void virtqueue_written(const struct virtqueue *q, const struct virtqueue_chain *chain, u32 len);
 
 #endif

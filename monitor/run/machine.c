@@ -194,6 +194,18 @@ static void host_dma_write(void *opaque, u64 gpa, const void *buf, size_t len)
     memory_changed(m, gpa, len);
 }
 
+static u8 *host_dma_map(void *opaque, u64 gpa, size_t len, bool write)
+{
+    struct machine *m = opaque;
+
+    return phys_range(&m->phys, gpa, len, write);
+}
+
+static void host_dma_written(void *opaque, u64 gpa, size_t len)
+{
+    memory_changed(opaque, gpa, len);
+}
+
 // ---- The I/O thread and signal handlers
 
 static void kick(struct machine *m)
@@ -266,6 +278,8 @@ static bool create_board(struct machine *m, struct err *err)
         .memory_map = host_memory_map,
         .dma_read = host_dma_read,
         .dma_write = host_dma_write,
+        .dma_map = host_dma_map,
+        .dma_written = host_dma_written,
         .kick = io_ready,
         .stop = host_stop,
         .tell = host_tell,
