@@ -385,6 +385,8 @@ void board_boot_order(struct board *board, const char *order)
 {
     u8 code[3] = { 0 };
 
+    if (!order)
+        order = "cad";
     for (unsigned i = 0; i < ARRAY_LEN(code) && order[i]; i++)
         code[i] = boot_code(order[i]);
     board->rtc.ram[CMOS_BOOT_ORDER] = code[1] << 4 | code[0];
@@ -424,7 +426,7 @@ static bool describe(struct board *board, struct err *err)
     u8 *acpi;
     bool ok;
 
-    board_boot_order(board, board->config.boot_order ? board->config.boot_order : "cad");
+    board_boot_order(board, board->config.boot_order);
     config.acpi_len = board_acpi_tables(board, 0, NULL, 0);
     config.acpi = acpi = calloc(1, config.acpi_len);
     ok = acpi && board_acpi_tables(board, 0, acpi, config.acpi_len) == config.acpi_len

@@ -84,7 +84,7 @@ struct board *board_create(const struct board_config *config, const struct board
                            struct bus *bus, struct log *log, struct err *err);
 void board_destroy(struct board *board);
 void board_reset(struct board *board);
-// Changes the boot order, from the next reset on.
+// Changes the boot order, from the next reset on; NULL: to the usual one.
 void board_boot_order(struct board *board, const char *order);
 
 // When board_poll must next be called at the latest, in now_ns time; UINT64_MAX if no timer is

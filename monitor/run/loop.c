@@ -93,6 +93,8 @@ static bool restart(struct machine *m, const char *why, int *status, struct err 
         return false;
     }
     m->resets++;
+    if (m->config.boot_once)
+        board_boot_order(m->board, m->config.boot_order);
     if (machine_load(m, err))
         return true;
     *status = err->status;
