@@ -53,6 +53,7 @@ enum {
     X(lahf, true, "save flags with LAHF rather than PUSHF")                                  \
     X(sensitive, true, "sensitive and string instructions inline where that pays")             \
     X(loops, true, "branch inside a block without leaving it")                               \
+    X(compare, true, "pages whose code is often written are not protected: their blocks compare") \
     X(count, false, "exits of blocks say how many instructions were executed (-accel lockstep)")
 
 struct bt_options {
@@ -93,6 +94,9 @@ struct bt_request {
     bool crossing;        // bytes hold one instruction that runs on into the next page, and no more
     u32 counter;          // address of a u32 below 2 GiB to count executions in; 0: none
     const u8 *hints;      // HINT_* per byte of guest code, or NULL
+    // NULL, or where the same bytes lie while the block lives: whenever it is entered, and whenever it may have
+    // written them, it compares them with what was translated, and calls `changed` if they differ.
+    const u8 *compare;
 };
 
 struct bt_code {

@@ -179,6 +179,7 @@ void bt_stubs_emit(struct bt_stubs *s, struct emit *e, const struct bt_callouts 
     s->memory = callout(s, e, c->memory, true);
     s->emulate = callout(s, e, c->emulate, true);
     s->signal = callout(s, e, c->signal, false);
+    s->changed = callout(s, e, c->changed, true);
     // What lies at the top of the host stack: a guest return that no guest call in here matches.
     emit_align(e, 16);
     s->sentinel = emit_here(e);

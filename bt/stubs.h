@@ -23,11 +23,13 @@ struct bt_callouts {
     bt_callout emulate; // struct bt_site, then struct insn
     bt_callout signal;  // no data: frame.fault_*
     bt_callout event;   // no data: an event came before re-entry; frame.resume is where we would have gone
+    bt_callout changed; // the block that calls it no longer is what memory holds; data: an address in it
 };
 
 // lookup: r8d's target, in C. jump: the same, through the jump table first; what is there checks r8d.
 struct bt_stubs {
-    u32 enter, resume, leave, lookup, jump, link, memory, emulate, signal, sentinel;
+    u32 enter, resume, leave, lookup, jump, link, memory, emulate, signal, changed,
+        sentinel;
     u32 end;            // all stubs lie below
     bool lahf;          // LAHF and SAHF exist in 64-bit mode
 };

@@ -22,6 +22,7 @@ struct tail {
 };
 
 #define MAX_TAILS (BT_MAX_INSNS * 10)
+#define COMPARE_MAX 64 // bytes of guest code in a block that compares, but for one instruction more
 
 struct trans {
     const struct bt *bt;
@@ -40,6 +41,8 @@ struct trans {
     bool full;          // slots ran out
     struct tail tail[MAX_TAILS];
     unsigned tails;
+    u32 changed[COMPARE_MAX / 4]; // host addresses of rel32s that lead to `changed`
+    unsigned changes;
     u32 host[BT_MAX_INSNS + 1];   // host address of each instruction
     i16 delta_at[BT_MAX_INSNS + 1];
     struct bt_code *out;
@@ -81,6 +84,13 @@ void flow_tails(struct trans *t);
 // Is r8d, and with MODE_SEGMENTED cs_key, that of the instruction at linear address eip here? Falls through if so, else goes to
 // the stub `otherwise`.
 void flow_check_target(struct trans *t, u32 eip, u32 otherwise);
+
+// ---- compare.c: blocks that compare their bytes (struct bt_request.compare).
+// True if the instruction ends such a block: it may write what follows it.
+bool compare_ends(const struct trans *t, const struct insn *insn);
+// In front of the first instruction, as part of it.
+void compare_emit(struct trans *t);
+void compare_tail(struct trans *t);
 
 // Each translates the instructions of its kind; false: not one of them, or better left to the emulator.
 bool stack_translate(struct trans *t, const struct insn *insn);

@@ -33,6 +33,8 @@ static void decode_block(struct trans *t)
         at += insn->len;
         if (insn_ends_block(insn) && !sensitive_continues(t, insn))
             break;
+        if (rq->compare && (at >= COMPARE_MAX || compare_ends(t, insn)))
+            break;
     }
     t->offset[t->count] = at;
 }
@@ -168,6 +170,8 @@ static void emit_block(struct trans *t)
             .esp_delta = t->delta, .flags = t->shadow ? BLOCK_INSN_SHADOW : 0,
         };
         t->shadow = false;
+        if (t->cur == 0 && t->rq->compare)
+            compare_emit(t);
         if (t->cur == 0 && t->rq->counter)
             emit_count(t->e, t->rq->counter);
         translate_insn(t, insn);
@@ -194,6 +198,7 @@ bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *
     memset(out->sites, 0, sizeof(out->sites));
     b->eip = rq->eip;
     b->mode = bt_mode_key(rq->mode, rq->cs);
+    b->compares = rq->compare;
     b->host = emit_here(e);
     decode_block(&t);
     find_dead_flags(&t);
@@ -210,6 +215,7 @@ bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *
     if (emit_here(e) < b->entry + 5) // room for bt_block_kill's jump
         emit_align(e, 16);
     flow_tails(&t);
+    compare_tail(&t);
     emit_mov_ri(e, H_R8, rq->eip);
     emit_jmp(e, bt->stubs.lookup);
     b->host_len = emit_here(e) - b->host;

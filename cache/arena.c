@@ -6,20 +6,23 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
-// Kernels before 4.17 take MAP_FIXED_NOREPLACE for a hint: the address is checked either way.
-static u8 *map_low(int fd, u32 size)
+// Shared anonymous memory rather than a memfd: Linux perf looks for the names of such code in
+// /tmp/perf-PID.map. Its second mapping is made by mremap of no bytes. Kernels before 4.17 take
+// MAP_FIXED_NOREPLACE for a hint: the address is checked either way.
+static u8 *map_low(u8 *rw, u32 size)
 {
     for (u64 at = 0x20000000; at + size < 0xf0000000; at += 0x04000000) {
-        void *p = mmap((void *)at, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE,
-                       fd, 0);
+        void *p = mmap((void *)at, size, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 
-        if (p == (void *)at)
+        if (p == (void *)at &&
+            mremap(rw, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, p) == p &&
+            mprotect(p, size, PROT_READ | PROT_EXEC) == 0)
             return p;
         if (p != MAP_FAILED)
             munmap(p, size);
@@ -29,23 +32,17 @@ static u8 *map_low(int fd, u32 size)
 
 bool arena_init(struct arena *a, u32 size, struct err *err)
 {
-    int fd = memfd_create("ring3-code", MFD_CLOEXEC);
+    void *rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
+                    -1, 0);
 
     memset(a, 0, sizeof(*a));
-    if (fd < 0 || ftruncate(fd, size) < 0) {
-        err_set(err, EXIT_HOST, "cannot get %u MiB for translated code: %s", size >> 20,
-                strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return false;
-    }
-    a->rx = map_low(fd, size);
-    a->rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
+    if (rw == MAP_FAILED)
+        return err_set(err, EXIT_HOST, "cannot get %u MiB for translated code: %s", size >> 20,
+                       strerror(errno));
+    a->rw = rw;
     a->size = size;
-    if (!a->rx || a->rw == MAP_FAILED) {
-        if (a->rw == MAP_FAILED)
-            a->rw = NULL;
+    a->rx = map_low(rw, size);
+    if (!a->rx) {
         arena_destroy(a);
         return err_set(err, EXIT_HOST, "cannot map %u MiB for translated code below 4 GiB, once "
                        "writable and once executable: does the host forbid executable memory?",

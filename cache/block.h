@@ -4,7 +4,7 @@
 // Invariants
 //  1. Blocks are numbered in the order of their host code, so that a host address finds its block by
 //     binary search.
-//  2. A valid block's bytes are what guest memory holds: its page is protected (PHYS_CODE).
+//  2. A valid block's bytes are what guest memory holds: its page is protected (PHYS_CODE), or it compares.
 //  3. An invalid block's entry and return points have been overwritten with jumps (the engine does that
 //     before block_invalidate); its code stays where it is until blocks_reset, because a host return
 //     address, a link or a jump-table entry may still name it.
@@ -46,6 +46,7 @@ struct block {
     u16 ret_count;  // return points: ret_point[ret_first ..), host addresses
     u32 ret_first;
     bool valid;
+    bool compares;  // compares its bytes when entered: its page need not be protected
     u32 hash_next, page_next, page2_next; // chains, by number
 };
 

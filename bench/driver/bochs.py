@@ -15,14 +15,14 @@ RESCUE = pathlib.Path("/usr/lib/grub-rescue/grub-rescue-cdrom.iso")
 
 CONFIG = """megs: {memory}
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
-vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
+vgaromimage: file=/usr/share/vgabios/vgabios.bin
 cpu: model={model}, count=1, ips=50000000
 clock: sync=none, time0=946684800
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=cdrom, path={iso}, status=inserted
 boot: cdrom
 com1: enabled=1, mode=term, dev={terminal}
-display_library: nogui
+display_library: rfb, options="timeout=0"
 sound: driver=dummy
 panic: action=fatal
 error: action=ignore
@@ -92,7 +92,7 @@ class Bochs:
                                                       terminal=os.ttyname(slave), log=folder / "log"))
         process = Terminal(["bochs", "-q", "-f", folder / "bochsrc"], master)
         process.slave = slave  # open, so that the terminal lasts
-        process.say("c\n")
+        Process.say(process, "c\n")  # Debian's Bochs starts in its debugger
         return process
 
     def session(self, plan, cpu, needs, workloads):

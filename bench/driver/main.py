@@ -111,8 +111,7 @@ def make_runners(names, args, plan, work, cache, built):
     if "real" in needs:
         real.add_files(tree)
         images["real"] = programs.guest_image(tree)
-    boot_image = work / "initramfs"
-    subprocess.run([programs.TOP / "tests" / "boot" / "make-initramfs", boot_image, cache / "busybox"], check=True)
+    boot_image = programs.shell_image(work / "initramfs", cache / "busybox")
     commands = {}
     if "ring3" in names:
         commands["ring3"] = [args.ring3 or programs.build_ring3(), *args.ring3_options.split()]

@@ -4,7 +4,6 @@
 import sys
 import time
 
-import machines
 import programs
 
 PROMPT = b"ring3:/root# "  # of the shell in make-initramfs' image
@@ -88,5 +87,3 @@ def session_totals(samples):
     wall = sum(s.wall for s in all_samples)
     return sum(s.delay for s in all_samples) / wall if wall else 0.0
 
-
-__all__ = ["Progress", "measure", "measure_nano", "machines", "session_totals"]

@@ -18,6 +18,7 @@ PROGRAMS = {  # program: sources
     "kernel": ["main.c", "kernel*.c"],
     "user": ["main.c", "user*.c"],
     "code": ["main.c", "code*.c"],
+    "scale": ["scale.c"],
 }
 
 
@@ -144,6 +145,12 @@ def guest_image(tree):
     archive.tree(tree, "bench")
     image = gzip.compress(archive.finish(), 1)
     return image + b"\0" * (-len(image) % 4)  # where the kernel looks for the next one
+
+
+def shell_image(path, busybox):
+    """The initramfs that boots to a shell."""
+    subprocess.run([TOP / "tests" / "boot" / "make-initramfs", path, busybox], check=True)
+    return path
 
 
 def list_image(text):

@@ -256,6 +256,10 @@ static u64 signal_(struct vcpu *v, const void *data)
         e->count.events++;
         if (b->valid)
             bt_unhint(e, b);
+        if (b->compares) { // whoever goes on in it compares first
+            bt_page_hot(e, b->gpa_page);
+            return bt_dispatch(e);
+        }
         e->pause_pc = b->host + insn->host;
         e->pause_eip = v->eip;
         return bt_dispatch(e);
@@ -302,7 +306,18 @@ static u64 event(struct vcpu *v, const void *data)
     return bt_dispatch(e);
 }
 
+static u64 changed(struct vcpu *v, const void *data)
+{
+    struct engine *e = bt_engine(v);
+    struct block *b = block_at_host(&e->blocks, (u64)data);
+
+    CHECK(b != NULL);
+    bt_state_at(e, b, &e->blocks.insn[b->insn_first]);
+    bt_page_changed(e, b);
+    return bt_dispatch(e);
+}
+
 const struct bt_callouts bt_engine_callouts = {
     .lookup = lookup, .link = link_exit, .memory = memory, .emulate = emulate, .signal = signal_,
-    .event = event,
+    .event = event, .changed = changed,
 };

@@ -44,46 +44,6 @@ void bt_reset_stack(struct engine *e)
     bt_frame(e->v)->host_sp = e->stack_top[e->stack_user];
 }
 
-static void uncover(struct engine *e, u32 gpa_page)
-{
-    phys_page(e->v->mmu->phys, (gpa_t)gpa_page << PAGE_SHIFT)->flags &= ~PHYS_CODE;
-    e->code_map[gpa_page] = 0;
-}
-
-// ---- Which bytes of a page are code. Data lies beside code everywhere in 16-bit systems, and at the seams of others: only
-// writes to the bytes that blocks are made of make blocks invalid.
-static u64 span_bits(u32 at, u32 len) // within a page
-{
-    u32 first = at / 64, last = (at + MAX(len, 1u) - 1) / 64;
-
-    return ~0ull << first & ~0ull >> (63 - last);
-}
-
-// The part of a block's code that lies in a page: offset in the page and length.
-static u32 part_in_page(const struct block *b, u32 page, u32 *len)
-{
-    u32 at = b->eip & ~PAGE_MASK, first = MIN(b->guest_len, PAGE_SIZE - at);
-
-    if (b->gpa_page == page) {
-        *len = first;
-        return at;
-    }
-    *len = b->guest_len - first;
-    return 0;
-}
-
-static void cover(struct engine *e, const struct block *b)
-{
-    u32 len, at = part_in_page(b, b->gpa_page, &len);
-
-    e->code_map[b->gpa_page] |= span_bits(at, len);
-    if (b->gpa_page2) {
-        at = part_in_page(b, b->gpa_page2, &len);
-        e->code_map[b->gpa_page2] |= span_bits(at, len);
-    }
-}
-
-
 void bt_flush(struct engine *e)
 {
     if (e->v->fpu_live)
@@ -92,9 +52,9 @@ void bt_flush(struct engine *e)
         const struct block *b = &e->blocks.block[n];
 
         if (b->valid)
-            uncover(e, b->gpa_page);
+            bt_uncover(e, b->gpa_page);
         if (b->valid && b->gpa_page2)
-            uncover(e, b->gpa_page2);
+            bt_uncover(e, b->gpa_page2);
     }
     e->dead_count = 0;
     bt_hot_forget(e);
@@ -108,83 +68,6 @@ void bt_flush(struct engine *e)
     e->invalidations++;
     e->pause_pc = 0;
     e->count.flushes++;
-}
-
-static void kill_block(struct engine *e, struct block *b)
-{
-    bt_block_kill(&e->bt, &e->arena, &e->blocks, b);
-    block_invalidate(&e->blocks, b);
-    e->invalidations++;
-    e->count.invalidated++;
-}
-
-// What is left of the page's code.
-static void recover(struct engine *e, u32 page)
-{
-    struct block *b;
-    u32 at, len;
-
-    uncover(e, page);
-    for (b = block_first_in_page(&e->blocks, page); b; b = block_next_in_page(&e->blocks, b)) {
-        at = part_in_page(b, page, &len);
-        e->code_map[page] |= span_bits(at, len);
-    }
-    for (b = block_first_into_page(&e->blocks, page); b; b = block_next_into_page(&e->blocks, b)) {
-        at = part_in_page(b, page, &len);
-        e->code_map[page] |= span_bits(at, len);
-    }
-    if (e->code_map[page])
-        phys_page(e->v->mmu->phys, (gpa_t)page << PAGE_SHIFT)->flags |= PHYS_CODE;
-}
-
-static bool overlaps(const struct block *b, u32 page, u32 at, u32 len)
-{
-    u32 has, from = part_in_page(b, page, &has);
-
-    return from < at + len && at < from + MAX(has, 1u);
-}
-
-static void page_written(struct engine *e, u32 page, u32 at, u32 len)
-{
-    struct block *b, *next;
-    bool any = false;
-
-    if (!e->code_map[page])
-        uncover(e, page);
-    if (!(e->code_map[page] & span_bits(at, len)))
-        return;
-    for (b = block_first_in_page(&e->blocks, page); b; b = next) {
-        next = block_next_in_page(&e->blocks, b);
-        if (overlaps(b, page, at, len)) {
-            kill_block(e, b);
-            any = true;
-        }
-    }
-    for (b = block_first_into_page(&e->blocks, page); b; b = next) {
-        next = block_next_into_page(&e->blocks, b);
-        if (overlaps(b, page, at, len)) {
-            kill_block(e, b);
-            any = true;
-        }
-    }
-    if (e->hints[page]) // they were about other instructions
-        memset(e->hints[page] + at, 0, len);
-    if (any)
-        recover(e, page);
-}
-
-void bt_code_write(void *opaque, gpa_t gpa, u32 len)
-{
-    struct engine *e = opaque;
-
-    do {
-        u32 at = gpa & ~PAGE_MASK, n = MIN(MAX(len, 1u), PAGE_SIZE - at);
-
-        page_written(e, gpa >> PAGE_SHIFT, at, n);
-        e->v->count.code_writes++;
-        gpa += n;
-        len -= MIN(n, len);
-    } while (len);
 }
 
 void bt_mapping_changed(void *opaque, gla_t gla, u32 len)
@@ -213,7 +96,7 @@ void bt_hint(struct engine *e, struct block *block, u32 guest_offset, u8 hint)
         if (at - (b->eip & (PAGE_SIZE - 1)) >= b->guest_len)
             continue;
         e->dead[e->dead_count++ % ARRAY_LEN(e->dead)] = b - e->blocks.block;
-        kill_block(e, b);
+        bt_kill(e, b);
     }
 }
 
@@ -231,7 +114,7 @@ void bt_unhint(struct engine *e, struct block *block)
         return;
     e->count.reverted++;
     e->dead[e->dead_count++ % ARRAY_LEN(e->dead)] = block - e->blocks.block;
-    kill_block(e, block);
+    bt_kill(e, block);
 }
 
 // Branches of the same page may be patched to a block that a hint has replaced: its entry leads to the new one.
@@ -340,14 +223,14 @@ bool bt_refresh(struct engine *e)
 }
 
 // Where the instruction at v->eip, whose bytes end with the page, goes on: its bytes to buf, the physical page
-// number returned. Raises #PF. 0 where no memory answers.
+// number returned. Raises #PF. 0 where no memory answers, or what is there is not protected.
 static u32 fetch_crossing(struct engine *e, gpa_t gpa, u8 *buf, u32 avail)
 {
     struct vcpu *v = e->v;
     gpa_t next = mmu_fetch_gpa(v, bt_linear(v) + avail);
     const u8 *from = phys_host(v->mmu->phys, next);
 
-    if (!from)
+    if (!from || bt_page_open(e, next >> PAGE_SHIFT))
         return 0;
     memcpy(buf, phys_host(v->mmu->phys, gpa), avail);
     memcpy(buf + avail, from, INSN_MAX - avail);
@@ -394,8 +277,11 @@ static struct block *translate(struct engine *e, gpa_t gpa)
 
     if (!rq.bytes)
         return NULL;
-    mmu_protect_code(v, gpa);
-    if (room >= rq.avail && crosses(rq.bytes, rq.avail, !(e->mode & MODE_CODE16))) {
+    if (bt_page_open(e, gpa >> PAGE_SHIFT))
+        rq.compare = rq.bytes;
+    else
+        mmu_protect_code(v, gpa);
+    if (!rq.compare && room >= rq.avail && crosses(rq.bytes, rq.avail, !(e->mode & MODE_CODE16))) {
         page2 = fetch_crossing(e, gpa, both, rq.avail);
         if (page2) {
             rq.bytes = both;
@@ -420,7 +306,8 @@ static struct block *translate(struct engine *e, gpa_t gpa)
         }
         CHECK(attempt == 0);
         bt_flush(e);
-        mmu_protect_code(v, gpa); // the flush lifted all protection
+        if (!rq.compare)
+            mmu_protect_code(v, gpa); // the flush lifted all protection
         if (page2)
             mmu_protect_code(v, (gpa_t)page2 << PAGE_SHIFT);
     }
@@ -428,7 +315,8 @@ static struct block *translate(struct engine *e, gpa_t gpa)
     code.block.gpa_page = gpa >> PAGE_SHIFT;
     code.block.gpa_page2 = page2;
     n = block_new(&e->blocks, &code.block, code.insn, code.ret_point);
-    cover(e, &code.block);
+    if (!code.block.compares)
+        bt_cover(e, &code.block);
     redirect_dead(e, &code.block);
     profile_code(v->profile, code.block.host, emit.start, code.block.host_len, code.block.eip, NULL);
     clock_gettime(CLOCK_MONOTONIC, &after);
@@ -457,7 +345,7 @@ static struct block *find(struct engine *e)
     b = block_find(&e->blocks, gpa >> PAGE_SHIFT, at, e->key);
     if (b && b->gpa_page2 &&
         mmu_fetch_gpa(v, (at & PAGE_MASK) + PAGE_SIZE) >> PAGE_SHIFT != b->gpa_page2) {
-        kill_block(e, b);
+        bt_kill(e, b);
         b = NULL;
     }
     return b ? b : translate(e, gpa);

@@ -113,6 +113,8 @@ static void destroy(struct engine *e)
     bt_hot_destroy(e);
     if (e->code_map)
         munmap(e->code_map, sizeof(*e->code_map) << 20);
+    if (e->code_page)
+        munmap(e->code_page, sizeof(*e->code_page) << 20);
     if (e->stack)
         munmap(e->stack, 2 * HOST_STACK_SIZE);
     free(e->aspace);
@@ -168,8 +170,10 @@ static struct engine *create(struct vcpu *v, const char *options, struct err *er
         goto fail;
     e->hints = map(sizeof(*e->hints) << 20);
     e->code_map = map(sizeof(*e->code_map) << 20);
+    e->code_page = map(sizeof(*e->code_page) << 20);
     e->stack = map(2 * HOST_STACK_SIZE);
-    if (!e->hints || !e->code_map || !e->stack || mprotect(e->stack, HOST_STACK_GUARD, PROT_NONE) < 0 ||
+    if (!e->hints || !e->code_map || !e->code_page || !e->stack ||
+        mprotect(e->stack, HOST_STACK_GUARD, PROT_NONE) < 0 ||
         mprotect(e->stack + HOST_STACK_SIZE, HOST_STACK_GUARD, PROT_NONE) < 0) {
         err_set(err, EXIT_HOST, "out of memory for the translator: %s", strerror(errno));
         goto fail;

@@ -3,6 +3,7 @@
 //   engine_bt.c     create, run, options, statistics
 //   bt_dispatch.c   what runs next: events, modes, look-up, translation, invalidation
 //   bt_mode.c       modes and segments
+//   bt_pages.c      pages of code that are written
 //   bt_callout.c    the C side of the stubs
 //   bt_signal.c     host signals become callouts
 //   bt_fpu.c        who holds the guest's x87 and SSE state
@@ -40,6 +41,8 @@
     X(events, "events taken in translated code")                                             \
     X(steps, "host single steps to an instruction boundary")                                 \
     X(invalidated, "blocks invalidated")                                                     \
+    X(opened, "pages of code whose protection was given up")                                 \
+    X(changed, "blocks that found their bytes changed")                                      \
     X(flushes, "times the code cache was emptied")                                           \
     X(spaces, "spaces cleared")                                                              \
     X(interp_slices, "slices interpreted in modes that are not translated")
@@ -52,6 +55,13 @@ struct bt_watch {
     bool (*interrupted)(struct bt_watch *w);   // an interrupt was delivered
     void (*entering)(struct bt_watch *w, const struct block *b);
     bool stop_block;  // set by the watch: leave the block behind the instruction that C code executes
+};
+
+// What bt_pages.c knows of a guest-physical page.
+struct code_page {
+    u32 stamp;  // when the burst began, or the open page's code last changed; by a clock of its own
+    u8 cost;    // of the writes of the present burst
+    bool open;  // its blocks compare, it is not protected
 };
 
 struct engine {
@@ -81,6 +91,7 @@ struct engine {
     enum access retry_access;
     u8 **hints;              // per guest-physical page, NULL or HINT_* per byte
     u64 *code_map;           // per guest-physical page: which 64 bytes of it blocks are made of, a bit each
+    struct code_page *code_page; // per guest-physical page: bt_pages.c
     enum cpu_exit exit;      // why run returns
     bool spaces_stale;       // a mapping changed: empty them before going on
     // Where translated code was interrupted to leave for the machine, to go on there if nothing else comes up.
@@ -127,7 +138,6 @@ u64 bt_deliver(struct engine *e, enum cpu_exit exit);
 u64 bt_leave(struct engine *e, enum cpu_exit exit);
 // For the watch: the instructions of a block that lie before host address `host` in it have been executed, and `more`.
 void bt_ran_to(struct engine *e, u64 host, u32 more);
-void bt_code_write(void *opaque, gpa_t gpa, u32 len);
 void bt_mapping_changed(void *opaque, gla_t gla, u32 len);
 void bt_flush(struct engine *e);
 void bt_reset_stack(struct engine *e);
@@ -157,6 +167,18 @@ static inline u32 bt_linear(const struct vcpu *v)
 }
 // Makes v->eip and ESP those before an instruction of block, which is of the current code segment.
 void bt_state_at(struct engine *e, const struct block *b, const struct block_insn *insn);
+
+// ---- bt_pages.c
+void bt_code_write(void *opaque, gpa_t gpa, u32 len);
+void bt_uncover(struct engine *e, u32 gpa_page);
+// A block of a protected page was made.
+void bt_cover(struct engine *e, const struct block *b);
+void bt_kill(struct engine *e, struct block *b);
+static inline bool bt_page_open(const struct engine *e, u32 gpa_page) { return e->code_page[gpa_page].open; }
+// A block of an open page found its bytes changed.
+void bt_page_changed(struct engine *e, struct block *b);
+// An event met code of this page.
+void bt_page_hot(struct engine *e, u32 gpa_page);
 
 // ---- bt_callout.c
 extern const struct bt_callouts bt_engine_callouts;

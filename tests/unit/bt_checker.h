@@ -39,6 +39,7 @@ static void rig_init(struct rig *r)
 {
     static const struct bt_callouts none = {
         never_called, never_called, never_called, never_called, never_called, never_called,
+        never_called,
     };
     struct err err;
 
@@ -83,6 +84,7 @@ enum scratch {
     LAST, LAST_PAGE, LAST_TAG,          // r9: of the last byte, its page, the tag to find
     COPY, SHIFTED, INDEX, ADDEND,       // r10: of r8d, and on to a TLB entry's addend
     SEG_WINDOW, JUMP,                   // r9: a segment's window, an entry of the jump table
+    SOURCE,                             // r10: rq->compare
 };
 
 // Of each byte of host code. Where a branch leads, within an instruction's code or to a tail: with a copy of rcx in r9, or not.
@@ -235,6 +237,9 @@ static bool memory_shape(struct checker *c, const ZydisDecodedOperand *op)
                index == H_R8 ? c->r8 == U32 && op->mem.scale == 1 :
                (index < 8 || index == H_ESP) && index != H_RSP && !(c->wide & BIT(index));
     case ZYDIS_REGISTER_R10:
+        if (c->r10 == SOURCE)
+            return !write && index < 0 && op->mem.disp.value >= 0 &&
+                   op->mem.disp.value + op->size / 8 <= c->rq->avail;
         return c->r10 == ADDEND && index == H_R8 && op->mem.scale == 1 && op->mem.disp.value >= 0 &&
                op->mem.disp.value * 8 + op->size <= c->last * 8 && (!write || c->tlb_write);
     case ZYDIS_REGISTER_R9:
@@ -268,7 +273,7 @@ static bool is_mem(const ZydisDecodedOperand *op, ZydisRegister base, i64 disp)
 // r8 was written: what was derived from it is not of it any more.
 static enum scratch wrote_r8(struct checker *c, const ZydisDecodedOperand *op)
 {
-    if (c->r10 != UNKNOWN)
+    if (c->r10 != SOURCE)
         c->r10 = UNKNOWN;
     return op->size == 32 ? U32 : UNKNOWN;
 }
@@ -324,6 +329,9 @@ static enum scratch wrote_r10(struct checker *c, const ZydisDecodedOperand *dst)
         c->tlb_write = c->compared_write;
         return ADDEND;
     }
+    if (c->z.mnemonic == ZYDIS_MNEMONIC_MOV && dst->size == 64 && c->rq->compare &&
+        src->type == ZYDIS_OPERAND_TYPE_IMMEDIATE && src->imm.value.u == (u64)c->rq->compare)
+        return SOURCE;
     return dst->size == 32 ? U32 : UNKNOWN;
 }
 
@@ -414,7 +422,7 @@ static void check_read(struct checker *c, const ZydisDecodedOperand *op)
     if (op->visibility != ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
         return;
     if (reg == H_WINDOW || reg == H_TABLE || reg == H_VCPU || reg == H_RSP ||
-        (reg == H_R9 && c->r9 == SEG_WINDOW) || (reg == H_R10 && c->r10 == ADDEND))
+        (reg == H_R9 && c->r9 == SEG_WINDOW) || (reg == H_R10 && (c->r10 == ADDEND || c->r10 == SOURCE)))
         complain(c, "reads %s", ZydisRegisterGetString(op->reg.value));
     if (reg == H_R9 && (c->r9 == JUMP) != (c->z.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR))
         complain(c, "r9 is not what it is used for");
@@ -577,6 +585,9 @@ static void check_branch(struct checker *c, u32 target, bool call)
         memcpy(&rel, c->r->room + (link.patch - c->code->block.host), 4);
         if (link.patch + 4 + (u32)rel != c->code->block.host + c->at)
             complain(c, "what is to be patched does not lead to its link");
+    } else if (call && target == s->changed) {
+        if (!c->rq->compare)
+            complain(c, "compares nothing");
     } else if (!starts(c, target) && (call || (target != s->lookup && target != s->jump))) {
         complain(c, "branches to %#x", target);
     } else if (!call && starts(c, target)) {

@@ -132,6 +132,8 @@ START_TEST(random_code_keeps_the_promises)
                                                : next_random(&state);
             hints[i] = next_random(&state) % 6 ? 0 : next_random(&state) & (BIT(HINT_BITS) - 1);
         }
+        if (next_random(&state) % 4 == 0)
+            rq.compare = bytes;
         rig_options(&rig, (u32)next_random(&state));
         rig.bt.opt.block_insns = 1 + next_random(&state) % BT_MAX_INSNS;
         rig.bt.isa = next_random(&state) & 3 ? ~0u : (u32)next_random(&state);

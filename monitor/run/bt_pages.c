@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Guest pages that hold translated code, and are written.
+//
+//   protected --- written often in a short time ---> open
+//   open -------- hot, and long not seen to change -> protected when next translated
+//
+// Of a protected page only the blocks that are made of the bytes written become invalid: data lies beside code
+// everywhere in 16-bit systems, and at the seams of others. But each write comes to C. The blocks of an open page
+// compare their bytes (bt/compare.c), so it needs no protection: its data are written at full speed, and code that
+// changes costs a translation but no host signal.
+#include "engine_bt.h"
+
+#include <string.h>
+#include <x86intrin.h>
+
+// What a write costs, in units of one that only comes to C; so much within a burst opens a page.
+#define COST_DATA 1
+#define COST_CODE 16
+#define COST_MAX 64
+// In 2^20 ticks of the host's TSC, some 0.4 ms.
+#define CODE_BURST 64
+#define CODE_REST 2500
+
+static u32 clock_now(void)
+{
+    return __rdtsc() >> 20;
+}
+
+void bt_uncover(struct engine *e, u32 gpa_page)
+{
+    phys_page(e->v->mmu->phys, (gpa_t)gpa_page << PAGE_SHIFT)->flags &= ~PHYS_CODE;
+    e->code_map[gpa_page] = 0;
+}
+
+void bt_kill(struct engine *e, struct block *b)
+{
+    bt_block_kill(&e->bt, &e->arena, &e->blocks, b);
+    block_invalidate(&e->blocks, b);
+    e->invalidations++;
+    e->count.invalidated++;
+}
+
+// Only RAM that stays where it is: blocks name its host address.
+static bool may_open(const struct engine *e, u32 gpa_page)
+{
+    gpa_t gpa = (gpa_t)gpa_page << PAGE_SHIFT;
+
+    return e->bt.opt.compare && !e->watch && gpa < e->v->mmu->phys->ram_size &&
+           (gpa < 0xa0000 || gpa >= 0x100000);
+}
+
+static u64 span_bits(u32 at, u32 len) // within a page
+{
+    u32 first = at / 64, last = (at + MAX(len, 1u) - 1) / 64;
+
+    return ~0ull << first & ~0ull >> (63 - last);
+}
+
+// The part of a block's code that lies in a page: offset in the page and length.
+static u32 part_in_page(const struct block *b, u32 page, u32 *len)
+{
+    u32 at = b->eip & ~PAGE_MASK, first = MIN(b->guest_len, PAGE_SIZE - at);
+
+    if (b->gpa_page == page) {
+        *len = first;
+        return at;
+    }
+    *len = b->guest_len - first;
+    return 0;
+}
+
+void bt_cover(struct engine *e, const struct block *b)
+{
+    u32 len, at = part_in_page(b, b->gpa_page, &len);
+
+    e->code_map[b->gpa_page] |= span_bits(at, len);
+    if (b->gpa_page2) {
+        at = part_in_page(b, b->gpa_page2, &len);
+        e->code_map[b->gpa_page2] |= span_bits(at, len);
+    }
+}
+
+// What is left of the page's code.
+static void recover(struct engine *e, u32 page)
+{
+    struct block *b;
+    u32 at, len;
+
+    bt_uncover(e, page);
+    for (b = block_first_in_page(&e->blocks, page); b; b = block_next_in_page(&e->blocks, b)) {
+        at = part_in_page(b, page, &len);
+        e->code_map[page] |= span_bits(at, len);
+    }
+    for (b = block_first_into_page(&e->blocks, page); b; b = block_next_into_page(&e->blocks, b)) {
+        at = part_in_page(b, page, &len);
+        e->code_map[page] |= span_bits(at, len);
+    }
+    if (e->code_map[page])
+        phys_page(e->v->mmu->phys, (gpa_t)page << PAGE_SHIFT)->flags |= PHYS_CODE;
+}
+
+static bool overlaps(const struct block *b, u32 page, u32 at, u32 len)
+{
+    u32 has, from = part_in_page(b, page, &has);
+
+    return from < at + len && at < from + MAX(has, 1u);
+}
+
+static void kill_all(struct engine *e, u32 page)
+{
+    struct block *b;
+
+    while ((b = block_first_in_page(&e->blocks, page)) || (b = block_first_into_page(&e->blocks, page))) {
+        e->dead[e->dead_count++ % ARRAY_LEN(e->dead)] = b - e->blocks.block;
+        bt_kill(e, b);
+    }
+}
+
+static void note_cost(struct engine *e, u32 page, unsigned cost)
+{
+    struct code_page *p = &e->code_page[page];
+    u32 now = clock_now();
+
+    if (p->open || !may_open(e, page))
+        return;
+    if (now - p->stamp > CODE_BURST) {
+        p->cost = 0;
+        p->stamp = now;
+    }
+    p->cost += cost;
+    if (p->cost < COST_MAX)
+        return;
+    p->cost = 0;
+    p->stamp = now;
+    p->open = true;
+    kill_all(e, page);
+    bt_uncover(e, page);
+    e->count.opened++;
+}
+
+static void page_written(struct engine *e, u32 page, u32 at, u32 len)
+{
+    struct block *b, *next;
+    bool any = false;
+
+    if (!e->code_map[page])
+        bt_uncover(e, page);
+    if (!(e->code_map[page] & span_bits(at, len))) {
+        if (e->code_map[page])
+            note_cost(e, page, COST_DATA);
+        return;
+    }
+    for (b = block_first_in_page(&e->blocks, page); b; b = next) {
+        next = block_next_in_page(&e->blocks, b);
+        if (overlaps(b, page, at, len)) {
+            bt_kill(e, b);
+            any = true;
+        }
+    }
+    for (b = block_first_into_page(&e->blocks, page); b; b = next) {
+        next = block_next_into_page(&e->blocks, b);
+        if (overlaps(b, page, at, len)) {
+            bt_kill(e, b);
+            any = true;
+        }
+    }
+    if (e->hints[page]) // they were about other instructions
+        memset(e->hints[page] + at, 0, len);
+    if (any)
+        recover(e, page);
+    note_cost(e, page, any ? COST_CODE : COST_DATA);
+}
+
+void bt_code_write(void *opaque, gpa_t gpa, u32 len)
+{
+    struct engine *e = opaque;
+
+    do {
+        u32 at = gpa & ~PAGE_MASK, n = MIN(MAX(len, 1u), PAGE_SIZE - at);
+
+        page_written(e, gpa >> PAGE_SHIFT, at, n);
+        e->v->count.code_writes++;
+        gpa += n;
+        len -= MIN(n, len);
+    } while (len);
+}
+
+void bt_page_changed(struct engine *e, struct block *b)
+{
+    e->code_page[b->gpa_page].stamp = clock_now();
+    e->count.changed++;
+    if (!b->valid)
+        return;
+    e->dead[e->dead_count++ % ARRAY_LEN(e->dead)] = b - e->blocks.block;
+    bt_kill(e, b);
+}
+
+void bt_page_hot(struct engine *e, u32 gpa_page)
+{
+    struct code_page *p = &e->code_page[gpa_page];
+
+    if (!p->open || clock_now() - p->stamp < CODE_REST)
+        return;
+    p->open = false;
+    kill_all(e, gpa_page);
+}
