@@ -342,6 +342,13 @@ static void tail_memory(struct trans *t, const struct tail *tail)
         .access = tail->access,
     };
 
+    if (tail->access == MEMACC_WRITE) {
+        u8 *miss[3];
+        unsigned n = write_beside(t, tail, miss);
+
+        while (n > 0)
+            emit_land(e, miss[--n]);
+    }
     if (tail->flags)
         bt_restore_flags(&t->bt->stubs, e);
     emit_call(e, t->bt->stubs.memory);

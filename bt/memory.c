@@ -65,6 +65,7 @@ static struct hmem check_linear(struct trans *t, unsigned size, enum mem_access 
     i32 tag = access == MEMACC_READ ? TLB_OFF(rtag) : TLB_OFF(wtag);
     bool save = !t->flags_dead[t->cur];
     u32 retry = t->host[t->cur]; // nothing is committed before an access: redo it all
+    struct tail *tail = &t->tail[t->tails];
 
     if (save)
         bt_save_flags(&t->bt->stubs, e);
@@ -76,7 +77,8 @@ static struct hmem check_linear(struct trans *t, unsigned size, enum mem_access 
     emit_rm(e, 0, 0x0b, H_R9, &(struct hmem){ H_VCPU, -1, 0, asid_off }); // or
     emit_rm(e, 0, 0x3b, H_R9, &(struct hmem){ H_VCPU, H_R10, 0, tag });  // cmp
     CHECK(t->tails < MAX_TAILS);
-    t->tail[t->tails++] = (struct tail){
+    t->tails++;
+    *tail = (struct tail){
         .kind = TAIL_MEMORY, .insn = t->cur, .size = size, .access = access, .retry = retry,
         .delta = t->delta, .patch = emit_here(e) + 2, .flags = save,
     };
@@ -84,7 +86,31 @@ static struct hmem check_linear(struct trans *t, unsigned size, enum mem_access 
     emit_rm(e, E_W, 0x8b, H_R10, &(struct hmem){ H_VCPU, H_R10, 0, TLB_OFF(addend) });
     if (save)
         bt_restore_flags(&t->bt->stubs, e);
+    tail->back = emit_here(e);
     return (struct hmem){ H_R10, H_R8, 0, 0 };
+}
+
+// In a tail, with r8-r10 as check_linear left them: a write to bytes that are free of code, in a page with code, goes on.
+// Returns the places to be landed where it does not.
+unsigned write_beside(struct trans *t, const struct tail *tail, u8 *miss[3])
+{
+    struct emit *e = t->e;
+    unsigned n = 0;
+
+    emit_rm(e, 0, 0x3b, H_R9, &(struct hmem){ H_VCPU, H_R10, 0, TLB_OFF(rtag) });
+    miss[n++] = emit_short(e, 0x75);                                 // jne
+    for (u32 at = 0; at < tail->size; at += MAX(tail->size - 1u, 1u)) {
+        emit_lea(e, H_R9, H_R8, -1, 0, at);
+        emit_rr(e, 0, 0xc1, 5, H_R9), emit8(e, 6);                   // shr r9d, 6
+        emit_alu_ri(e, 4, H_R9, 63);
+        emit_rm(e, E_W, OP0F(0xa3), H_R9, &(struct hmem){ H_VCPU, H_R10, 0, TLB_OFF(free) }); // bt
+        miss[n++] = emit_short(e, 0x73);                             // jae
+    }
+    emit_rm(e, E_W, 0x8b, H_R10, &(struct hmem){ H_VCPU, H_R10, 0, TLB_OFF(addend) });
+    if (tail->flags)
+        bt_restore_flags(&t->bt->stubs, e);
+    emit_jmp(e, tail->back);
+    return n;
 }
 
 // ---- Limits

@@ -18,6 +18,7 @@ struct tail {
     bool flags;         // they are in r11
     bool rcx;           // it is in r9
     u32 retry;          // host address
+    u32 back;           // TAIL_MEMORY: behind the check
     i16 delta;
 };
 
@@ -68,6 +69,8 @@ struct hmem index_operand(struct trans *t, unsigned seg, unsigned reg, unsigned 
                           enum mem_access access);
 // Goes to the emulator unless r8d is at most limit; flags are kept.
 void check_target(struct trans *t, u32 limit);
+// See memory.c.
+unsigned write_beside(struct trans *t, const struct tail *tail, u8 *miss[3]);
 // Adds n to the stack pointer. Uses r8, but not if `keep`, then r9.
 void stack_move(struct trans *t, i32 n, bool keep);
 // An address held in host registers: [base + index << scale + disp] computed in 32 bits, in a flat segment.

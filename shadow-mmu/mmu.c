@@ -133,6 +133,8 @@ static void write_slow(struct vcpu *v, gla_t gla, u64 value, unsigned size, bool
         u8 *host = tlb_write(v, gla, bits / 8, user);                                        \
                                                                                              \
         if (unlikely(!host))                                                                 \
+            host = tlb_write_beside(v, gla, bits / 8, user);                                 \
+        if (unlikely(!host))                                                                 \
             write_slow(v, gla, value, bits / 8, user);                                       \
         else                                                                                 \
             memcpy(host, &value, sizeof(value));                                             \
@@ -267,6 +269,12 @@ void mmu_flush_all(struct vcpu *v)
         windows_flush_all(v->mmu->windows);
     else
         changed(v, 0, 0);
+}
+
+void mmu_protect_parts(struct vcpu *v, gpa_t gpa, u64 bits)
+{
+    if (phys_page(v->mmu->phys, gpa)->flags & PHYS_MIXED)
+        tlb_protect_parts(v, phys_a20(v->mmu->phys, gpa), bits);
 }
 
 void mmu_protect_code(struct vcpu *v, gpa_t gpa)

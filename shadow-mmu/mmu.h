@@ -84,5 +84,7 @@ void mmu_flush_all(struct vcpu *v);
 // The engine has translated code from this physical page: writes to it must be seen. Sets
 // PHYS_CODE.
 void mmu_protect_code(struct vcpu *v, gpa_t gpa);
+// `bits` have been added to phys.code_map's for the page of gpa.
+void mmu_protect_parts(struct vcpu *v, gpa_t gpa, u64 bits);
 
 #endif

@@ -26,6 +26,7 @@ enum { // struct phys_page.flags
     PHYS_WRITE = BIT(1), // writes go to the memfd (else: the bus, or ignored for ROM)
     PHYS_ROM = BIT(2),   // writes are ignored
     PHYS_CODE = BIT(3),  // translated code exists for this page
+    PHYS_MIXED = BIT(4), // and a TLB entry allows writes beside it
     PHYS_KNOWN = BIT(7), // phys.c's own (invariant 4)
 };
 
@@ -48,6 +49,8 @@ struct phys {
     // NULL until an engine wants it.
     void (*code_write)(void *opaque, gpa_t gpa, u32 len);
     void *opaque;
+    // Per page, which 64 bytes of it hold translated code, a bit each; the engine's. NULL: nobody knows.
+    const u64 *code_map;
 };
 
 // Creates RAM of ram_size bytes (a multiple of 4 KiB, 1 MiB..0xe0000000 bytes) at 0, with

@@ -17,10 +17,10 @@ static void tlb_fill(struct vcpu *v, gla_t gla, const struct walk *w, enum acces
                      bool user)
 {
     struct phys *phys = v->mmu->phys;
-    const struct phys_page *p = phys_page(phys, w->gpa);
+    struct phys_page *p = phys_page(phys, w->gpa);
     struct tlb_entry *e = tlb_slot(v, gla);
     u32 tag = tlb_tag(v, gla, user);
-    gpa_t gpa = w->gpa & ~(gpa_t)(PAGE_SIZE - 1);
+    u32 page = w->gpa >> PAGE_SHIFT;
 
     if (!(p->flags & PHYS_READ))
         return;
@@ -30,17 +30,23 @@ static void tlb_fill(struct vcpu *v, gla_t gla, const struct walk *w, enum acces
     // Only a fetch gives the right to fetch (invariant 2); a later read of the page keeps it.
     if (access == ACC_FETCH)
         e->xtag = tag;
-    else if (e->xtag != tag || e->gpa != gpa || w->nx)
+    else if (e->xtag != tag || e->page != page || w->nx)
         e->xtag = 0;
     if (!user && !w->global)
         note_local(v->mmu, e - v->tlb);
     e->rtag = tag;
     e->wtag = 0;
-    if ((p->flags & (PHYS_WRITE | PHYS_CODE)) == PHYS_WRITE && w->dirty &&
-        walk_allows(v, w, ACC_WRITE, user))
-        e->wtag = tag;
+    e->free = 0;
+    if (p->flags & PHYS_WRITE && w->dirty && walk_allows(v, w, ACC_WRITE, user)) {
+        if (!(p->flags & PHYS_CODE)) {
+            e->wtag = tag;
+        } else if (phys->code_map) {
+            e->free = ~phys->code_map[page];
+            p->flags |= PHYS_MIXED;
+        }
+    }
     e->addend = (uintptr_t)phys_frame_host(phys, p->frame) - (gla & PAGE_MASK);
-    e->gpa = gpa;
+    e->page = page;
 }
 
 bool tlb_translate(struct vcpu *v, gla_t gla, enum access access, bool user, gpa_t *gpa,
@@ -114,8 +120,15 @@ void tlb_flush_page(struct vcpu *v, gla_t gla)
 void tlb_protect(struct vcpu *v, gpa_t gpa)
 {
     for (struct tlb_entry *e = v->tlb; e < v->tlb + TLB_SIZE; e++)
-        if (e->wtag && e->gpa == (gpa & ~(gpa_t)(PAGE_SIZE - 1)))
+        if (e->wtag && e->page == gpa >> PAGE_SHIFT)
             e->wtag = 0;
+}
+
+void tlb_protect_parts(struct vcpu *v, gpa_t gpa, u64 bits)
+{
+    for (struct tlb_entry *e = v->tlb; e < v->tlb + TLB_SIZE; e++)
+        if (e->page == gpa >> PAGE_SHIFT)
+            e->free &= ~bits;
 }
 
 void tlb_forget_code(struct vcpu *v)

@@ -9,7 +9,9 @@
 //     ROM and no PHYS_CODE.
 //  2. With windows, an xtag that matches means also that the fetch is recorded
 //      (windows_note_fetch).
-//  3. An asid names one address space and privilege until the whole TLB is cleared.
+//  3. `free` is 0 but for pages with PHYS_CODE that could be written otherwise, and has no bit of
+//     bytes that hold translated code.
+//  4. An asid names one address space and privilege until the whole TLB is cleared.
 #ifndef RING3_SHADOW_MMU_TLB_H
 #define RING3_SHADOW_MMU_TLB_H
 
@@ -45,6 +47,18 @@ static inline u8 *tlb_write(struct vcpu *v, gla_t gla, u32 size, bool user)
     return NULL;
 }
 
+// The same where translated code lies beside it in the page.
+static inline u8 *tlb_write_beside(struct vcpu *v, gla_t gla, u32 size, bool user)
+{
+    const struct tlb_entry *e = tlb_slot(v, gla);
+    u32 at = gla & ~PAGE_MASK;
+
+    if (e->rtag == tlb_tag(v, gla, user) && at <= PAGE_SIZE - size && e->free >> at / 64 & 1 &&
+        e->free >> (at + size - 1) / 64 & 1)
+        return (u8 *)(e->addend + gla);
+    return NULL;
+}
+
 // The host address of code at gla for the current CPL, and its physical address; NULL if the TLB
 // has no such entry. Valid to the end of the page.
 static inline const u8 *tlb_fetch(struct vcpu *v, gla_t gla, gpa_t *gpa)
@@ -53,7 +67,7 @@ static inline const u8 *tlb_fetch(struct vcpu *v, gla_t gla, gpa_t *gpa)
 
     if (unlikely(e->xtag != ((gla & PAGE_MASK) | v->asid)))
         return NULL;
-    *gpa = e->gpa | (gla & ~PAGE_MASK);
+    *gpa = (gpa_t)e->page << PAGE_SHIFT | (gla & ~PAGE_MASK);
     return (const u8 *)(e->addend + gla);
 }
 
@@ -70,6 +84,8 @@ void tlb_flush_local(struct vcpu *v);
 void tlb_flush_page(struct vcpu *v, gla_t gla);
 // Takes the right to write to the physical page at gpa from all entries (invariant 1).
 void tlb_protect(struct vcpu *v, gpa_t gpa);
+// Takes the right to write to parts of a page with code, which get code: `bits` as in `free`.
+void tlb_protect_parts(struct vcpu *v, gpa_t gpa, u64 bits);
 // Takes the right to fetch from all entries.
 void tlb_forget_code(struct vcpu *v);
 

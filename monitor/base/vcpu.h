@@ -37,13 +37,13 @@ struct fault {
 
 // One entry of the software TLB: direct-mapped on the linear page number. A tag is the linear
 // page | the address-space number (asid, 1..4095) it is valid in; 0 never matches. Only plain RAM or
-// ROM has tags: MMIO and pages that hold translated code (for writes) always take the slow path.
+// ROM has tags: MMIO and pages that hold translated code (for writes) always take the slow path, but for what `free` says.
 // The engine's emitted code reads this layout: see the static asserts in bt/.
 struct tlb_entry {
     u32 rtag, wtag, xtag;
-    u32 unused;
+    u32 page;         // guest-physical page number
     uintptr_t addend; // host address = addend + gla
-    u64 gpa;          // guest-physical address of the page
+    u64 free;         // of a page with translated code: which 64 bytes may be written where rtag matches, a bit each
 };
 #define TLB_BITS 10
 #define TLB_SIZE (1u << TLB_BITS)

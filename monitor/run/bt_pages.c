@@ -5,7 +5,8 @@
 //   open -------- hot, and long not seen to change -> protected when next translated
 //
 // Of a protected page only the blocks that are made of the bytes written become invalid: data lies beside code
-// everywhere in 16-bit systems, and at the seams of others. But each write comes to C. The blocks of an open page
+// everywhere in 16-bit systems, and at the seams of others. A write to other bytes takes the checked form; it comes to C if
+// its 64 bytes have code too (struct tlb_entry.free). The blocks of an open page
 // compare their bytes (bt/compare.c), so it needs no protection: its data are written at full speed, and code that
 // changes costs a translation but no host signal.
 #include "engine_bt.h"
@@ -69,15 +70,22 @@ static u32 part_in_page(const struct block *b, u32 page, u32 *len)
     return 0;
 }
 
+static void cover_part(struct engine *e, const struct block *b, u32 page)
+{
+    u32 len, at = part_in_page(b, page, &len);
+    u64 bits = span_bits(at, len) & ~e->code_map[page];
+
+    if (!bits)
+        return;
+    e->code_map[page] |= bits;
+    mmu_protect_parts(e->v, (gpa_t)page << PAGE_SHIFT, bits);
+}
+
 void bt_cover(struct engine *e, const struct block *b)
 {
-    u32 len, at = part_in_page(b, b->gpa_page, &len);
-
-    e->code_map[b->gpa_page] |= span_bits(at, len);
-    if (b->gpa_page2) {
-        at = part_in_page(b, b->gpa_page2, &len);
-        e->code_map[b->gpa_page2] |= span_bits(at, len);
-    }
+    cover_part(e, b, b->gpa_page);
+    if (b->gpa_page2)
+        cover_part(e, b, b->gpa_page2);
 }
 
 // What is left of the page's code.

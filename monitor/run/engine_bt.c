@@ -111,8 +111,10 @@ static void destroy(struct engine *e)
         munmap(e->hints, sizeof(*e->hints) << 20);
     }
     bt_hot_destroy(e);
-    if (e->code_map)
+    if (e->code_map) {
+        e->v->mmu->phys->code_map = NULL;
         munmap(e->code_map, sizeof(*e->code_map) << 20);
+    }
     if (e->code_page)
         munmap(e->code_page, sizeof(*e->code_page) << 20);
     if (e->stack)
@@ -189,6 +191,7 @@ static struct engine *create(struct vcpu *v, const char *options, struct err *er
     v->fpu_sync = bt_fpu_sync;
     v->fpu_live = false;
     v->mmu->phys->code_write = bt_code_write;
+    v->mmu->phys->code_map = e->code_map;
     v->mmu->phys->opaque = e;
     v->mmu->mapping_changed = bt_mapping_changed;
     v->mmu->opaque = e;

@@ -499,7 +499,7 @@ static void print_tlb(const struct vcpu *v, FILE *f)
 
         if (tag)
             fprintf(f, "%08x -> %09llx asid %03x %c%c%c\n", tag & PAGE_MASK,
-                    (unsigned long long)t->gpa,
+                    (unsigned long long)t->page << PAGE_SHIFT,
                     tag & ~PAGE_MASK, t->rtag ? 'r' : '-', t->wtag ? 'w' : '-',
                     t->xtag ? 'x' : '-');
     }

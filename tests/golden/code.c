@@ -38,6 +38,7 @@ static const struct {
     { VCPU_OFF(tlb) + (i32)offsetof(struct tlb_entry, rtag), 4, "tlb.rtag" },
     { VCPU_OFF(tlb) + (i32)offsetof(struct tlb_entry, wtag), 4, "tlb.wtag" },
     { VCPU_OFF(tlb) + (i32)offsetof(struct tlb_entry, addend), 8, "tlb.addend" },
+    { VCPU_OFF(tlb) + (i32)offsetof(struct tlb_entry, free), 8, "tlb.free" },
 };
 
 struct golden {

@@ -88,7 +88,8 @@ enum scratch {
 };
 
 // Of each byte of host code. Where a branch leads, within an instruction's code or to a tail: with a copy of rcx in r9, or not.
-enum { CODE = 1, DATA = 2, FROM_COPY = 4, FROM_OTHER = 8 };
+// Or with a TLB entry that was looked up, for writing, and did not match.
+enum { CODE = 1, DATA = 2, FROM_COPY = 4, FROM_OTHER = 8, FROM_MISS = 16 };
 
 struct checker {
     struct rig *r;
@@ -184,6 +185,7 @@ static bool vcpu_shape(struct checker *c, const ZydisDecodedOperand *op)
     if (op->mem.index == ZYDIS_REGISTER_R10)
         return c->r10 == INDEX && op->mem.scale == 1 && !write &&
                (disp == tlb + (i32)offsetof(struct tlb_entry, rtag) ||
+                (disp == tlb + (i32)offsetof(struct tlb_entry, free) && c->z.mnemonic == ZYDIS_MNEMONIC_BT) ||
                 disp == tlb + (i32)offsetof(struct tlb_entry, wtag) ||
                 disp == tlb + (i32)offsetof(struct tlb_entry, addend));
     if (op->mem.index != ZYDIS_REGISTER_NONE)
@@ -544,8 +546,10 @@ static void note_state_at(struct checker *c, u32 host)
 
     if (guest_insn_starts(c, host))
         return; // nothing is assumed there
-    *kind |= c->r9 == RCX_COPY ? FROM_COPY : FROM_OTHER;
-    if ((*kind & (FROM_COPY | FROM_OTHER)) == (FROM_COPY | FROM_OTHER))
+    *kind |= c->r9 == RCX_COPY ? FROM_COPY :
+             c->compared && c->compared_write && c->z.mnemonic == ZYDIS_MNEMONIC_JNZ ? FROM_MISS : FROM_OTHER;
+    if ((*kind & (FROM_COPY | FROM_OTHER)) == (FROM_COPY | FROM_OTHER) ||
+        (*kind & FROM_MISS && *kind & (FROM_COPY | FROM_OTHER)))
         complain(c, "where it branches rcx may have a copy, or not");
 }
 
@@ -625,6 +629,11 @@ static void sweep(struct checker *c, bool mark)
         }
         if (c->kind[c->at] & FROM_COPY)
             c->r9 = RCX_COPY;
+        if (c->kind[c->at] & FROM_MISS) {
+            c->r8 = U32;
+            c->r9 = LAST_TAG;
+            c->r10 = INDEX;
+        }
         if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&c->r->decoder, c->r->room + c->at, b->host_len - c->at,
                                                  &c->z, c->op))) {
             complain(c, "does not decode");
