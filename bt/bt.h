@@ -73,7 +73,7 @@ struct bt {
 };
 
 #define BT_MAX_INSNS 64
-#define BT_MAX_CODE 49152 // bytes of host code of one block, at most
+#define BT_MAX_CODE 57344 // bytes of host code of one block, at most
 #define BT_STALE_LEN 11    // bytes of the stub at the end of every block
 
 // Bytes of the indirect entry, which compares r8d with the block's eip; and where in it the negated eip stands. With
