@@ -166,12 +166,36 @@ void bt_jump_table(struct emit *e, unsigned ext)
     emit_rr(e, 0, 0xff, ext, H_R9);
 }
 
+static void emit_probe(struct bt_stubs *s, struct emit *e)
+{
+    const i32 far = offsetof(struct space_table, far);
+    u8 *miss;
+
+    _Static_assert(sizeof(struct space_far) == 8, "the scale below");
+    emit_align(e, 16);
+    s->probe = emit_here(e);
+    bt_save_flags(s, e);
+    emit_mov_rr(e, H_R9, H_R8);
+    emit_rr(e, 0, 0xc1, 5, H_R9), emit8(e, SPACE_FAR_BITS); // shr r9d: space_far_index
+    emit_rr(e, 0, 0x31, H_R8, H_R9);                        // xor r9d, r8d
+    emit_alu_ri(e, 4, H_R9, SPACE_FAR - 1);                 // and
+    emit_rm(e, 0, 0x3b, H_R8, &(struct hmem){ H_TABLE, H_R9, 3, far + (i32)offsetof(struct space_far, eip) });
+    miss = emit_short(e, 0x75);                             // jne
+    emit_rm(e, 0, 0x8b, H_R9, &(struct hmem){ H_TABLE, H_R9, 3, far + (i32)offsetof(struct space_far, host) });
+    bt_restore_flags(s, e);
+    emit_rr(e, 0, 0xff, 4, H_R9);                           // jmp r9
+    emit_land(e, miss);
+    bt_restore_flags(s, e);
+    emit_jmp(e, s->lookup);
+}
+
 void bt_stubs_emit(struct bt_stubs *s, struct emit *e, const struct bt_callouts *c, bool lahf)
 {
     *s = (struct bt_stubs){ .lahf = lahf };
     emit_resume(s, e, c->event);
     emit_enter_leave(s, e);
     s->lookup = callout(s, e, c->lookup, false);
+    emit_probe(s, e);
     emit_align(e, 16);
     s->jump = emit_here(e);
     bt_jump_table(e, 4);

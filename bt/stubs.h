@@ -26,9 +26,9 @@ struct bt_callouts {
     bt_callout changed; // the block that calls it no longer is what memory holds; data: an address in it
 };
 
-// lookup: r8d's target, in C. jump: the same, through the jump table first; what is there checks r8d.
+// lookup: r8d's target, in C. probe: in the current space's far table first. jump: the same, through the jump table first; what is there checks r8d.
 struct bt_stubs {
-    u32 enter, resume, leave, lookup, jump, link, memory, emulate, signal, changed,
+    u32 enter, resume, leave, lookup, probe, jump, link, memory, emulate, signal, changed,
         sentinel;
     u32 end;            // all stubs lie below
     bool lahf;          // LAHF and SAHF exist in 64-bit mode

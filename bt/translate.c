@@ -202,7 +202,7 @@ bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *
     b->host = emit_here(e);
     decode_block(&t);
     find_dead_flags(&t);
-    flow_check_target(&t, rq->eip, bt->stubs.lookup);
+    flow_check_target(&t, rq->eip, rq->mode & MODE_SEGMENTED ? bt->stubs.lookup : bt->stubs.probe);
     b->entry = emit_here(e);
     CHECK(b->entry - b->host == bt_header_len(rq->mode));
     if (t.count == 0) {

@@ -32,6 +32,12 @@ void spaces_destroy(struct spaces *s)
     memset(s, 0, sizeof(*s));
 }
 
+// Zero, which fresh memory holds, is an address that belongs to entry 0 alone.
+static u32 far_empty(u32 index)
+{
+    return index == 0;
+}
+
 void space_clear(struct spaces *s, struct space *space)
 {
     for (u32 i = 0; i < space->journal_count; i++) {
@@ -39,8 +45,10 @@ void space_clear(struct spaces *s, struct space *space)
 
         if (at < SPACE_JUMPS)
             space->table->jump[at] = s->default_target;
-        else
+        else if (at < SPACE_JUMPS + SPACE_SLOTS)
             space->table->slot[at - SPACE_JUMPS] = s->default_target;
+        else
+            space->table->far[at - SPACE_JUMPS - SPACE_SLOTS].eip = far_empty(at - SPACE_JUMPS - SPACE_SLOTS);
     }
     space->journal_count = 0;
 }
@@ -63,6 +71,7 @@ static void table_create(struct spaces *s, struct space *space)
         t->jump[i] = s->default_target;
     for (u32 i = 0; i < s->slot_count; i++)
         t->slot[i] = s->default_target;
+    t->far[0].eip = far_empty(0);
     space->table = t;
 }
 
@@ -139,6 +148,16 @@ void space_fill_jump(const struct spaces *s, struct space *space, u32 eip, u32 h
     if (*entry == s->default_target)
         journal(space, eip & (SPACE_JUMPS - 1));
     *entry = host;
+}
+
+void space_fill_far(struct space *space, u32 eip, u32 host)
+{
+    u32 index = space_far_index(eip);
+    struct space_far *entry = &space->table->far[index];
+
+    if (entry->eip == far_empty(index))
+        journal(space, SPACE_JUMPS + SPACE_SLOTS + index);
+    *entry = (struct space_far){ eip, host };
 }
 
 void space_fill_slot(const struct spaces *s, struct space *space, u32 slot, u32 host)

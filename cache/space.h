@@ -10,7 +10,10 @@
 //
 // Emitted code reaches the tables of the current space through r14:
 //
-//   r14 -> jump[65536] of u32 host addresses, then slot[SPACE_SLOTS] of u64 host addresses
+//   r14 -> jump[65536] of u32 host addresses, then slot[SPACE_SLOTS] of u64 host addresses, then far[SPACE_FAR]
+//
+// Targets whose low 16 bits are alike evict one another from the jump table. What is not found there is looked for in
+// `far`, indexed by a hash of the whole target, which it is compared with; only then in C.
 //
 // Invariants
 //  1. An entry of a space is filled only with a block that the space's mapping of the target page leads to.
@@ -25,19 +28,29 @@
 #define SPACE_JUMPS 65536u
 #define SPACE_SLOTS 65536u
 #define SPACE_MAX 192u
+#define SPACE_FAR_BITS 14
+#define SPACE_FAR (1u << SPACE_FAR_BITS)
 #define SLOT_NONE (~0u)
 
 struct space_table {
     u32 jump[SPACE_JUMPS];
     u64 slot[SPACE_SLOTS];
+    struct space_far {
+        u32 eip, host; // an empty entry has an eip that belongs elsewhere
+    } far[SPACE_FAR];
 };
+
+static inline u32 space_far_index(u32 eip)
+{
+    return (eip ^ eip >> SPACE_FAR_BITS) & (SPACE_FAR - 1);
+}
 
 struct space {
     u64 key;          // which guest address space and mode: the engine's choice; 0: unused
     u32 generation;   // of the mappings it was filled under; the engine's
     u64 used;         // clock of last use
     struct space_table *table;
-    u32 *journal;     // entries filled: jump index, or SPACE_JUMPS + slot index
+    u32 *journal;     // entries filled: jump index, SPACE_JUMPS + slot index, or behind those far index
     u32 journal_count, journal_capacity;
 };
 
@@ -71,6 +84,8 @@ u32 slot_for(struct spaces *s, u32 eip, u64 mode);
 u32 slot_find(const struct spaces *s, u32 eip, u64 mode);
 
 void space_fill_jump(const struct spaces *s, struct space *space, u32 eip, u32 host);
+// host: the block's direct entry, as the whole target has been compared.
+void space_fill_far(struct space *space, u32 eip, u32 host);
 void space_fill_slot(const struct spaces *s, struct space *space, u32 slot, u32 host);
 
 #endif

@@ -361,6 +361,8 @@ static void fill(struct engine *e, const struct block *b)
     }
     slot = slot_find(&e->spaces, b->eip, b->mode);
     space_fill_jump(&e->spaces, e->space, b->eip, b->host);
+    if (!(b->mode & MODE_SEGMENTED))
+        space_fill_far(e->space, b->eip, b->entry);
     if (slot != SLOT_NONE && e->bt.opt.chain)
         space_fill_slot(&e->spaces, e->space, slot, b->entry);
 }

@@ -55,7 +55,7 @@ static size_t skip_data(void *arg, u64 address, const u8 *bytes, size_t size)
         return 0;
     memcpy(&offset, bytes + 1, 4);
     target = address + 5 + offset;
-    if (target == stubs->lookup || target == stubs->jump) {
+    if (target == stubs->lookup || target == stubs->probe || target == stubs->jump) {
         note(l, "to guest r8d");
     } else if (target == stubs->link) {
         memcpy(&link, data, sizeof(link));

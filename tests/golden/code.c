@@ -61,7 +61,7 @@ static void print_target(struct golden *g, u32 target, u32 end)
     else
         fprintf(g->out, "%s\n", target == s->emulate ? "emulate" : target == s->memory ? "memory" :
                 target == s->link ? "link" : target == s->lookup ? "lookup" :
-                target == s->jump ? "jump" : "?");
+                target == s->probe ? "probe" : target == s->jump ? "jump" : "?");
 }
 
 // A displacement from r15 becomes the field's name.

@@ -592,7 +592,7 @@ static void check_branch(struct checker *c, u32 target, bool call)
     } else if (call && target == s->changed) {
         if (!c->rq->compare)
             complain(c, "compares nothing");
-    } else if (!starts(c, target) && (call || (target != s->lookup && target != s->jump))) {
+    } else if (!starts(c, target) && (call || (target != s->lookup && target != s->probe && target != s->jump))) {
         complain(c, "branches to %#x", target);
     } else if (!call && starts(c, target)) {
         note_state_at(c, target);
