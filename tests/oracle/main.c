@@ -20,7 +20,7 @@ struct settings {
     u64 seed, cases;
     unsigned seconds, max_failures;
     const char *modes, *kinds, *server, *record;
-    bool reduce, list, every;
+    bool reduce, list, every, manual;
     int replay; // first file in argv, or 0
 };
 
@@ -205,7 +205,7 @@ static int work(struct oracle *o, const struct settings *s, char **argv)
     o->tracer = rig_new(&rig_modes[0], "max", o->batch->has_zero);
     if (!o->tracer)
         return 2;
-    rules_init(&o->rules);
+    rules_init(&o->rules, s->manual);
     if (!o->rigs) {
         fprintf(stderr, "oracle: no such mode; --list lists them\n");
         return 2;
@@ -261,7 +261,7 @@ static bool parse(int argc, char **argv, struct settings *s)
     static const struct option options[] = {
         { "seed", 1, 0, 's' }, { "cases", 1, 0, 'n' }, { "seconds", 1, 0, 't' }, { "mode", 1, 0, 'm' },
         { "kind", 1, 0, 'k' }, { "reduce", 1, 0, 'r' }, { "failures", 1, 0, 'f' }, { "list", 0, 0, 'l' },
-        { "native", 1, 0, 'N' }, { "record", 1, 0, 'c' }, { "every", 0, 0, 'e' }, { "replay", 0, 0, 'R' }, { 0, 0, 0, 0 },
+        { "native", 1, 0, 'N' }, { "record", 1, 0, 'c' }, { "every", 0, 0, 'e' }, { "manual", 0, 0, 'M' }, { "replay", 0, 0, 'R' }, { 0, 0, 0, 0 },
     };
     int c;
 
@@ -276,6 +276,7 @@ static bool parse(int argc, char **argv, struct settings *s)
         case 'f': s->max_failures = atoi(optarg); break;
         case 'l': s->list = true; break;
         case 'N': s->server = optarg; break;
+        case 'M': s->manual = true; break;
         case 'e': s->every = true; break;
         case 'c': s->record = optarg; break;
         case 'R': s->replay = optind; return true;
@@ -303,7 +304,7 @@ int main(int argc, char **argv)
 
     if (getentropy(&s.seed, sizeof(s.seed)) < 0 || !parse(argc, argv, &s)) {
         fprintf(stderr, "usage: %s [--seed N] [--cases N] [--seconds N] [--mode LIST] [--kind LIST] [--reduce on|off]\n"
-                "       [--failures N] [--native PROGRAM] [--record FILE] [--every] [--list] [--replay FILE...]\n", argv[0]);
+                "       [--failures N] [--native PROGRAM] [--record FILE] [--every] [--manual] [--list] [--replay FILE...]\n", argv[0]);
         return 2;
     }
     for (unsigned i = 0; s.list && i < rig_mode_count; i++)

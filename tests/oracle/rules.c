@@ -91,13 +91,13 @@ bool rules_allow(const struct rules *rules, const struct insn *insn)
 
 // Processors of AMD's since Zen 2 (XSAVEERPTR) keep x87's pointers across the kernel's context switches; Intel's recent
 // ones store no selectors, and operands' addresses after unmasked exceptions only (CPUID.7.0:EBX bits 13 and 6).
-void rules_init(struct rules *rules)
+void rules_init(struct rules *rules, bool manual)
 {
     u32 a = 0, b = 0, c = 0, d = 0;
     bool amd;
 
     __get_cpuid(0, &a, &b, &c, &d);
-    amd = b == signature_AMD_ebx;
+    amd = b == signature_AMD_ebx && !manual;
     rules->mask_undefined = !amd;
     b = 0;
     __get_cpuid(0x80000008, &a, &b, &c, &d);

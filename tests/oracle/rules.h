@@ -15,8 +15,8 @@ struct rules {
     bool no_pointers;    // FNSTENV and FNSAVE do not store x87's last instruction and operand as ring3 does
 };
 
-// By the host's processor.
-void rules_init(struct rules *rules);
+// By the host's processor; or, manual, as on one that ring3 does not follow.
+void rules_init(struct rules *rules, bool manual);
 
 // Whether the oracle may run this instruction natively at all: not if its outcome depends on the host's kernel
 // or on what this machine has and ring3's models don't.
