@@ -254,6 +254,8 @@ static u64 signal_(struct vcpu *v, const void *data)
     if (f->fault_signo == 0) {
         bt_ran_to(e, f->fault_pc, 0);
         e->count.events++;
+        if (b->host + insn->host != f->fault_pc)
+            v->eflags |= FL_RF; // between two iterations
         if (b->valid)
             bt_unhint(e, b);
         if (b->compares) { // whoever goes on in it compares first

@@ -33,8 +33,9 @@ static void divert(struct engine *e, greg_t *reg, int signo, const siginfo_t *in
     reg[REG_RIP] = e->bt.stubs.signal;
 }
 
-// True if host is where a guest instruction's code starts and an event may be taken there.
-static bool at_boundary(struct engine *e, u64 host)
+// True if host is where a guest instruction's code starts and an event may be taken there. stepped: the host has executed
+// an instruction at the same address before, which makes that one an iteration of a REP.
+static bool at_boundary(struct engine *e, u64 host, bool stepped)
 {
     const struct block *b = block_at_host(&e->blocks, host);
     const struct block_insn *insn;
@@ -45,22 +46,25 @@ static bool at_boundary(struct engine *e, u64 host)
     if (insn->flags & BLOCK_INSN_REP) { // the host traps behind each iteration, at the instruction itself
         u8 byte = *(const u8 *)host;
 
+        // The shadow of STI ends with the first iteration; where no step tells whether it was done, one will.
         if (byte == 0xf2 || byte == 0xf3 || byte == 0x66)
-            return true;
+            return stepped || !(insn->flags & BLOCK_INSN_SHADOW);
     }
     return b->host + insn->host == host && !(insn->flags & BLOCK_INSN_SHADOW);
 }
 
-static void step_or_stop(struct engine *e, greg_t *reg)
+static void step_or_stop(struct engine *e, greg_t *reg, int signo)
 {
     u64 rip = reg[REG_RIP];
+    bool stepped = signo == SIGTRAP && rip == e->stepped_from;
 
     if (!arena_has(&e->arena, rip) || e->v->event == bt_frame(e->v)->seen) {
         reg[REG_EFL] &= ~(greg_t)FL_TF; // C code looks at the events itself before it comes back
-    } else if (rip >= e->bt.stubs.end && at_boundary(e, rip)) {
+    } else if (rip >= e->bt.stubs.end && at_boundary(e, rip, stepped)) {
         divert(e, reg, 0, NULL);
     } else {
         reg[REG_EFL] |= FL_TF;
+        e->stepped_from = rip;
         e->count.steps++;
     }
 }
@@ -87,7 +91,7 @@ static void handler(int signo, siginfo_t *info, void *context)
     int saved_errno = errno;
 
     if (e && (signo == SIGUSR1 || signo == SIGTRAP)) {
-        step_or_stop(e, reg);
+        step_or_stop(e, reg, signo);
     } else if (info->si_code > 0 && e && arena_has(&e->arena, reg[REG_RIP])) {
         if (!host_stack_fault(e, reg, (u64)info->si_addr)) {
             if ((u64)reg[REG_RIP] < e->bt.stubs.end)

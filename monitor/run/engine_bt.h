@@ -111,6 +111,7 @@ struct engine {
         u32 generation;
         u64 sp;
     } host_stack[2];
+    u64 stepped_from;        // where the last host single step began
     void *signal_stack;
     u32 *hot;                // executions by block number, below 2 GiB; NULL: they are not counted
     u8 emulating;            // enum sensitive of what the emulator does, for samples
