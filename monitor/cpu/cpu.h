@@ -20,6 +20,7 @@ enum cpu_exit {
     CPU_RAN,           // the budget is used up, or an event is posted
     CPU_HALTED,        // HLT: nothing to do until an interrupt
     CPU_TRIPLE_FAULT,  // shutdown: the last faults are in the log
+    CPU_FINISHED,      // from engines that repeat a recorded run: that is over
     CPU_DIVERGED,      // from engines that check themselves: a difference was found, and reported
 };
 

@@ -355,10 +355,8 @@ static void fill(struct engine *e, const struct block *b)
 {
     u32 slot;
 
-    if (unlikely(e->watch)) {
-        e->watch->entering(e->watch, b);
+    if (unlikely(e->watch))
         return;
-    }
     slot = slot_find(&e->spaces, b->eip, b->mode);
     space_fill_jump(&e->spaces, e->space, b->eip, b->host);
     if (!(b->mode & MODE_SEGMENTED))
@@ -502,7 +500,7 @@ u64 bt_dispatch(struct engine *e)
         if (flushes != e->flush_count)
             bt_refresh(e);
         v->catcher = NULL;
-        if (b)
+        if (b && (likely(!e->watch) || e->watch->entering(e->watch, b)))
             break;
         e->ran = 1;
         if (settle(e, interp_step(v)))

@@ -53,7 +53,7 @@ struct bt_watch {
     // stop here.
     bool (*ran)(struct bt_watch *w, u32 n);
     bool (*interrupted)(struct bt_watch *w);   // an interrupt was delivered
-    void (*entering)(struct bt_watch *w, const struct block *b);
+    bool (*entering)(struct bt_watch *w, const struct block *b); // false: interpret one instruction instead
     bool stop_block;  // set by the watch: leave the block behind the instruction that C code executes
 };
 

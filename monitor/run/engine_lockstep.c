@@ -52,6 +52,14 @@ static void copy_memory(struct lockstep *ls)
     }
 }
 
+// The host's unit holds bt's floating-point state, until the shadow needs the unit: most blocks have nothing to do with
+// it, and taking it away from bt and giving it back costs more than a block.
+static void lend_fpu(struct vcpu *s)
+{
+    s->fpu_live = false;
+    cpu_fpu_acquire(lockstep_of_shadow(s)->v);
+}
+
 // Makes the shadow what bt's side is now.
 static void seed(struct lockstep *ls)
 {
@@ -73,7 +81,7 @@ static void seed(struct lockstep *ls)
     s->decoded = wiring.decoded;
     s->catcher = NULL;
     s->fpu_live = false;
-    s->fpu_sync = NULL;
+    s->fpu_sync = lend_fpu;
     memset(s->tlb, 0, sizeof(s->tlb));
     replay_copy_map(ls);
     copy_memory(ls);
@@ -83,36 +91,50 @@ static void seed(struct lockstep *ls)
 }
 
 // ---- What bt's side tells us
+// The mask of ECX that counts if the instruction at v->eip is a repeated one, else 0.
+static u32 repeat_mask(struct vcpu *v)
+{
+    jmp_buf catcher, *outer = v->catcher;
+    u8 bytes[INSN_MAX];
+    struct insn insn;
+    gpa_t gpa;
+    volatile u32 mask = 0;
+
+    v->catcher = &catcher;
+    if (_setjmp(catcher) == 0 &&
+        insn_decode(&insn, bytes, mmu_fetch(v, v->seg[S_CS].base + v->eip, bytes, INSN_MAX, &gpa),
+                    v->seg[S_CS].attr & SEG_DB) == INSN_OK &&
+        insn.prefix & (PFX_REP | PFX_REPNE))
+        mask = insn.addrsize == 4 ? ~0u : 0xffff;
+    v->catcher = outer;
+    return mask;
+}
+
+bool partial_step(struct vcpu *v, u32 left)
+{
+    u32 mask = repeat_mask(v), eip = v->eip;
+
+    if ((v->gpr[R_ECX] & mask) <= (left & mask))
+        return false;
+    v->gpr[R_ECX] -= left & mask;
+    interp_step(v);
+    v->gpr[R_ECX] += left & mask;
+    v->eip = eip;
+    v->eflags |= FL_RF;
+    return true;
+}
+
 // Runs one instruction of the shadow. bt may have left a repeated string instruction between two iterations.
 static void shadow_step(struct lockstep *ls)
 {
     struct vcpu *s = ls->shadow, *v = ls->v;
-    u32 eip = s->eip, left = v->gpr[R_ECX], mask = ~0u;
-    u8 bytes[INSN_MAX];
-    struct insn insn;
+    u32 left = v->gpr[R_ECX];
 
-    if (v->eip == eip && v->eflags & FL_RF && left) {
-        jmp_buf catcher;
-        gpa_t gpa;
-
-        s->catcher = &catcher;
-        if (_setjmp(catcher) == 0 &&
-            insn_decode(&insn, bytes, mmu_fetch(s, s->seg[S_CS].base + eip, bytes, INSN_MAX, &gpa),
-                        s->seg[S_CS].attr & SEG_DB) == INSN_OK &&
-            insn.prefix & (PFX_REP | PFX_REPNE)) {
-            mask = insn.addrsize == 4 ? ~0u : 0xffff;
-            s->catcher = NULL;
-            if ((s->gpr[R_ECX] & mask) > (left & mask)) {
-                s->gpr[R_ECX] -= left & mask;
-                interp_step(s);
-                s->gpr[R_ECX] += left & mask;
-                s->eip = eip;
-                s->eflags |= FL_RF;
-                return;
-            }
-        }
-        s->catcher = NULL;
-    }
+    ls->partial = v->eip == s->eip && v->eflags & FL_RF && left && partial_step(s, left);
+    ls->partial_eip = v->eip;
+    ls->partial_ecx = left;
+    if (ls->partial)
+        return;
     if (interp_step(s) == CPU_TRIPLE_FAULT && ls->bt->exit != CPU_TRIPLE_FAULT)
         lockstep_differs(ls, "the interpreter triple-faulted");
 }
@@ -121,11 +143,11 @@ static bool check(struct lockstep *ls)
 {
     if (!ls->differs)
         compare_registers(ls);
-    if (!ls->differs && ls->stat.exits % LOCKSTEP_FPU_EVERY == 0)
+    if (!ls->differs && ls->stat.exits % ls->every == 0) {
         compare_fpu(ls);
-    if (!ls->differs && ls->stat.exits % LOCKSTEP_PAGES_EVERY == 0)
         compare_written_pages(ls);
-    if (!ls->differs && ls->stat.exits % LOCKSTEP_RAM_EVERY == 0)
+    }
+    if (!ls->differs && ls->stat.exits % ((u64)ls->every * LOCKSTEP_RAM) == 0)
         compare_ram(ls);
     if (ls->differs)
         lockstep_report(ls, stderr);
@@ -136,29 +158,56 @@ static bool check(struct lockstep *ls)
 // them than the interpreter has. The shadow takes bt's, so that what FXSAVE stores later is the same.
 static void share_pointers(struct lockstep *ls)
 {
-    cpu_fpu_acquire(ls->shadow);
-    memcpy(ls->shadow->fx + 6, ls->v->fx + 6, 24 - 6);
+    if (!ls->v->fpu_live)
+        memcpy(ls->shadow->fx + 6, ls->v->fx + 6, 24 - 6);
+}
+
+// Runs n instructions of the shadow, what their faults lead to included.
+static void shadow_run(struct lockstep *ls, u32 n)
+{
+    const struct vcpu *v = ls->v;
+    struct vcpu *s = ls->shadow;
+    bool traps = (s->eflags | v->eflags) & FL_TF || (s->dr[7] | v->dr[7]) & 0xff || v->eflags & FL_RF;
+
+    ls->partial = false;
+    s->fpu_live = v->fpu_live;
+    if (n > traps)
+        interp_run(s, n - traps);
+    if (traps)
+        shadow_step(ls);
+    s->fpu_live = false;
+    ls->position += n - ls->partial;
+    share_pointers(ls);
+}
+
+// Replaying: what the log has for the place between two instructions. False at its end.
+static bool come_between(struct lockstep *ls)
+{
+    if (!ls->log.replays)
+        return true;
+    log_between(ls);
+    replay_memory_changes(ls);
+    replay_clear(ls);
+    if (ls->differs)
+        lockstep_report(ls, stderr);
+    return !ls->log.over && !ls->differs;
 }
 
 static bool ran(struct bt_watch *w, u32 n)
 {
     struct lockstep *ls = (struct lockstep *)w;
 
-    if (ls->differs)
+    if (ls->differs || ls->log.over)
         return false;
     ls->stat.exits++;
     ls->stat.instructions += n;
-    cpu_fpu_acquire(ls->v); // the interpreter needs the host's unit
-    if (n > 1)
-        interp_run(ls->shadow, n - 1);
-    shadow_step(ls);
+    shadow_run(ls, n);
     replay_memory_changes(ls);
     if (!ls->differs && ls->head != ls->count)
         lockstep_differs(ls, "the translator accessed a device (%s %#x) or the clock, and the interpreter did not",
                          ls->queue[ls->head].space == BUS_PORT ? "port" : "address", ls->queue[ls->head].addr);
     replay_clear(ls);
-    share_pointers(ls);
-    return check(ls);
+    return check(ls) && come_between(ls);
 }
 
 static bool interrupted(struct bt_watch *w)
@@ -169,20 +218,28 @@ static bool interrupted(struct bt_watch *w)
 
     ls->vector = -1;
     ls->stat.interrupts++;
+    log_record(ls, &(struct input){ .kind = IN_VECTOR, .value = vector < 0 ? VECTOR_NMI : (u32)vector });
+    ls->log.vector = NO_VECTOR;
     if (vector < 0) {
         s->nmi_blocked = true;
         vector = X_NMI;
     }
     cpu_deliver(s, EVENT_INTR, vector, 0);
-    return check(ls);
+    ls->partial = false;
+    return check(ls) && come_between(ls);
 }
 
-static void entering(struct bt_watch *w, const struct block *b)
+static bool entering(struct bt_watch *w, const struct block *b)
 {
     struct lockstep *ls = (struct lockstep *)w;
 
+    // Replaying, bt must stop where it did: in the last instructions before that it is the interpreter on both sides.
+    if (log_before(ls, b->insn_count))
+        return false;
+
     ls->history[ls->history_count++ % LOCKSTEP_HISTORY] = b->eip;
     ls->block = *b;
+    return true;
 }
 
 // ---- The engine
@@ -190,25 +247,73 @@ static void destroy(struct engine *e)
 {
     struct lockstep *ls = lockstep_of(e);
 
+    log_close(ls);
     replay_destroy(ls);
     shadow_destroy(ls);
     engine_bt.destroy(e);
     free(ls);
 }
 
+// Takes our options from the list; what remains, with OPTIONS, is bt's. NULL if out of memory or, with *err, a bad option.
+static char *take_options(struct lockstep *ls, const char *options, struct err *err)
+{
+    char *copy = strdup(options ? options : ""), *save = NULL, *all = calloc(1, (options ? strlen(options) : 0) + 2 + sizeof(OPTIONS));
+
+    err->text[0] = '\0';
+    ls->every = LOCKSTEP_EVERY;
+    for (char *item = copy && all ? strtok_r(copy, ",", &save) : NULL; item; item = strtok_r(NULL, ",", &save)) {
+        char *end = item;
+
+        if (strncmp(item, "every=", 6) == 0) {
+            ls->every = strtoul(item + 6, &end, 0);
+            if (*end || end == item + 6 || !ls->every) {
+                err_set(err, EXIT_USAGE, "-bt %s: give a number of exits, 1 or more", item);
+                break;
+            }
+        } else if (strncmp(item, "record=", 7) == 0 || strncmp(item, "replay=", 7) == 0) {
+            if (!log_open(ls, item + 7, item[2] == 'p', err))
+                break;
+        } else {
+            strcat(strcat(all, item), ",");
+        }
+    }
+    free(copy);
+    if (all)
+        strcat(all, OPTIONS);
+    if (!err->text[0] && all)
+        return all;
+    free(all);
+    return NULL;
+}
+
+// What bt's side and the shadow would read differently: the guest is not told of it.
+static void hide_random(struct lockstep *ls, struct vcpu *v)
+{
+    ls->model = *v->model;
+    ls->model.isa &= ~(BIT(ISA_RDRAND) | BIT(ISA_RDSEED));
+    ls->model.features_ecx &= ~BIT(30);
+    ls->model.leaf7_ebx &= ~BIT(18);
+    v->model = &ls->model;
+}
+
 static struct engine *create(struct vcpu *v, const char *options, struct err *err)
 {
     struct lockstep *ls = calloc(1, sizeof(*ls));
-    char *all = NULL;
+    char *all = ls ? take_options(ls, options, err) : NULL;
 
-    if (!ls || asprintf(&all, "%s%s" OPTIONS, options ? options : "", options ? "," : "") < 0) {
-        err_set(err, EXIT_HOST, "out of memory");
+    if (!all) {
+        if (!ls || !err->text[0])
+            err_set(err, EXIT_HOST, "out of memory");
+        if (ls)
+            log_close(ls);
         free(ls);
         return NULL;
     }
+    hide_random(ls, v);
     ls->bt = engine_bt.create(v, all, err);
     free(all);
     if (!ls->bt) {
+        log_close(ls);
         free(ls);
         return NULL;
     }
@@ -227,12 +332,21 @@ static struct engine *create(struct vcpu *v, const char *options, struct err *er
 static enum cpu_exit run(struct engine *e)
 {
     struct lockstep *ls = lockstep_of(e);
+    enum cpu_exit exit;
 
-    if (!ls->seeded)
+    if (!ls->seeded) {
         seed(ls);
+        if (!log_start(ls)) {
+            lockstep_differs(ls, "the log was recorded with another guest");
+            lockstep_report(ls, stderr);
+        }
+    }
     replay_memory_changes(ls); // what devices did between two runs
     replay_clear(ls);
-    return ls->differs ? CPU_DIVERGED : engine_bt.run(e);
+    exit = !ls->differs && come_between(ls) ? engine_bt.run(e) : CPU_DIVERGED;
+    if (ls->log.replays && exit == CPU_HALTED)
+        ls->log.over = true; // for want of what would wake it
+    return ls->log.over && !ls->differs ? CPU_FINISHED : exit;
 }
 
 // Every exit of a block looks at the event word.
@@ -245,7 +359,7 @@ static void memory_changed(struct engine *e, gpa_t gpa, size_t len)
 {
     struct lockstep *ls = lockstep_of(e);
 
-    if (!ls->seeded)
+    if (!ls->seeded || ls->log.replays)
         return;
     if (len)
         replay_memory(ls, gpa, len);
@@ -255,13 +369,27 @@ static void memory_changed(struct engine *e, gpa_t gpa, size_t len)
 
 static void restarted(struct engine *e)
 {
-    lockstep_of(e)->seeded = false;
+    struct lockstep *ls = lockstep_of(e);
+
+    // A log holds one run from the start.
+    if (ls->seeded && ls->log.replays)
+        ls->log.over = true;
+    else if (ls->seeded)
+        log_close(ls);
+    ls->seeded = false;
 }
 
 static void stats(struct engine *e, FILE *f)
 {
-    const struct lockstep *ls = lockstep_of(e);
+    struct lockstep *ls = lockstep_of(e);
 
+    if (ls->seeded && !ls->differs) { // once more, to the end
+        replay_memory_changes(ls);
+        compare_fpu(ls);
+        compare_ram(ls);
+        if (ls->differs)
+            lockstep_report(ls, stderr);
+    }
     fprintf(f, "engine: lockstep, %s\n", ls->differs ? "stopped at a difference" : "no difference");
     fprintf(f, "%16llu  instructions executed by both\n", (unsigned long long)ls->stat.instructions);
     fprintf(f, "%16llu  exits of blocks at which registers were compared\n", (unsigned long long)ls->stat.exits);

@@ -3,6 +3,7 @@
 //
 //   engine_lockstep.c   create, run, seed the shadow, statistics
 //   lockstep_replay.c   what bt's side took from outside, recorded and played back to the shadow
+//   lockstep_log.c      the same in a file: recorded runs can be repeated
 //   lockstep_compare.c  the comparison, and the report of a difference
 //
 // The shadow is a second struct vcpu with RAM of its own and no devices. What comes from outside (values read from ports,
@@ -19,19 +20,44 @@
 
 #include "engine_bt.h"
 
-// How often, in exits of blocks.
-#define LOCKSTEP_FPU_EVERY 64      // x87 and SSE state
-#define LOCKSTEP_PAGES_EVERY 1024  // the pages that the shadow's TLB says were written
-#define LOCKSTEP_RAM_EVERY (1u << 20) // all memory
+// How often, in exits of blocks, x87 and SSE state and the pages are compared that the shadow's TLB says were written
+// (-bt every=N); and all memory, in multiples of that.
+#define LOCKSTEP_EVERY 1024u
+#define LOCKSTEP_RAM 8192u
 #define LOCKSTEP_HISTORY 100
 
 struct input {
-    enum { IN_READ, IN_WRITE, IN_TSC, IN_MEMORY, IN_MAP } kind;
+    // What only the log has comes last.
+    enum { IN_READ, IN_WRITE, IN_TSC, IN_MEMORY, IN_MAP, IN_VECTOR, IN_END } kind;
     u8 space, size;
     u32 addr;
     gpa_t gpa;  // IN_MEMORY
     u64 value;  // IN_MEMORY: length
     u8 *bytes;  // IN_MEMORY, owned
+};
+
+struct log_record {
+    u64 at;        // lockstep.position
+    u32 eip, ecx;
+    u8 kind, space, size;
+    u8 inside;     // came in the course of an access of the guest's
+    u8 partial;    // the instruction at eip had been left between two iterations
+    u8 unused[3];
+    u32 addr;
+    u64 gpa, value; // as in struct input; behind IN_MEMORY and IN_MAP, value bytes of data follow
+};
+#define VECTOR_NMI 0xffffffffu
+#define NO_VECTOR 0xfffffffeu
+
+struct input_log {
+    FILE *file;    // NULL: none
+    char *path;
+    bool replays;
+    bool over;     // replayed to its end
+    u64 state;     // of the guest it was recorded with
+    u32 vector;    // of the interrupt that comes next, or NO_VECTOR
+    struct log_record next;
+    u8 *data;      // next's
 };
 
 struct lockstep {
@@ -55,6 +81,13 @@ struct lockstep {
     int vector;            // of the interrupt being accepted; -1: none
     struct input *queue;
     u32 head, count, capacity;
+    u32 every;
+    u64 position;          // instructions completed by both
+    bool partial;          // the one at eip has been left between two iterations,
+    u32 partial_eip, partial_ecx; // there
+    u32 accesses;          // of the guest's to devices, under way
+    struct input_log log;
+    struct cpu_model model; // bt's and the shadow's: the configured one without random numbers
     bool seeded;           // the shadow holds the guest
     bool differs;
     char why[256];
@@ -71,6 +104,9 @@ static inline struct lockstep *lockstep_of(const struct engine *e)
     return (struct lockstep *)e->watch;
 }
 
+// The only field of a shadow CPU that leads back to us is the bus.
+struct lockstep *lockstep_of_shadow(const struct vcpu *s);
+
 // ---- lockstep_replay.c
 bool replay_init(struct lockstep *ls, struct err *err);
 void replay_destroy(struct lockstep *ls);
@@ -81,6 +117,26 @@ void replay_map(struct lockstep *ls);
 void replay_memory_changes(struct lockstep *ls);
 // Copies bt's physical map to the shadow.
 void replay_copy_map(struct lockstep *ls);
+
+// ---- lockstep_log.c
+// Opens the log; false with *err filled.
+bool log_open(struct lockstep *ls, const char *path, bool replays, struct err *err);
+// At the guest's first instruction. False if the log was recorded with another guest.
+bool log_start(struct lockstep *ls);
+// Writes the end, and closes the log.
+void log_close(struct lockstep *ls);
+// Records what has come (nothing, when replaying).
+void log_record(struct lockstep *ls, const struct input *in);
+// Replaying: what the guest's access got, having applied what came with it.
+u64 log_take(struct lockstep *ls, int kind, unsigned space, u32 addr, unsigned size);
+// Replaying: true if something came before the next `insns` instructions were completed.
+bool log_before(const struct lockstep *ls, u32 insns);
+// Replaying, between two instructions: applies what came here; an interrupt is posted.
+void log_between(struct lockstep *ls);
+
+// ---- engine_lockstep.c
+// Runs iterations of the repeated instruction at v->eip until ECX is `left`; false if it is none.
+bool partial_step(struct vcpu *v, u32 left);
 
 // ---- lockstep_compare.c
 // Notes the first difference.

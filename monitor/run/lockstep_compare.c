@@ -114,12 +114,15 @@ static void compare_page(struct lockstep *ls, u32 frame)
 
 void compare_written_pages(struct lockstep *ls)
 {
-    const struct vcpu *s = ls->shadow;
+    struct vcpu *s = ls->shadow;
 
     for (unsigned i = 0; i < TLB_SIZE && !ls->differs; i++)
         if (s->tlb[i].wtag) {
+            gla_t gla = s->tlb[i].wtag & PAGE_MASK;
+
             ls->stat.pages++;
-            compare_page(ls, (s->tlb[i].addend + (s->tlb[i].wtag & PAGE_MASK) - (uintptr_t)ls->phys.mem) >> PAGE_SHIFT);
+            s->tlb[i].wtag = 0; // so that the next time only those come up that were written in between
+            compare_page(ls, (s->tlb[i].addend + gla - (uintptr_t)ls->phys.mem) >> PAGE_SHIFT);
         }
 }
 

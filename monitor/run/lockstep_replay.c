@@ -14,6 +14,7 @@ static void push(struct lockstep *ls, struct input in)
         CHECK(ls->queue != NULL);
     }
     ls->queue[ls->count++] = in;
+    log_record(ls, &in);
     ls->stat.inputs++;
 }
 
@@ -34,7 +35,10 @@ static u64 record_read(void *dev, u32 addr, unsigned size)
     u64 value;
 
     addr += PORT(dev)->base;
-    value = bus_read(ls->real_bus, PORT(dev)->space, addr, size);
+    ls->accesses++;
+    value = ls->log.replays ? log_take(ls, IN_READ, PORT(dev)->space, addr, size)
+                            : bus_read(ls->real_bus, PORT(dev)->space, addr, size);
+    ls->accesses--;
     push(ls, (struct input){ .kind = IN_READ, .space = PORT(dev)->space, .size = size, .addr = addr, .value = value });
     return value;
 }
@@ -45,13 +49,18 @@ static void record_write(void *dev, u32 addr, u64 value, unsigned size)
 
     addr += PORT(dev)->base;
     push(ls, (struct input){ .kind = IN_WRITE, .space = PORT(dev)->space, .size = size, .addr = addr, .value = value });
-    bus_write(ls->real_bus, PORT(dev)->space, addr, value, size);
+    ls->accesses++;
+    if (ls->log.replays)
+        log_take(ls, IN_WRITE, PORT(dev)->space, addr, size);
+    else
+        bus_write(ls->real_bus, PORT(dev)->space, addr, value, size);
+    ls->accesses--;
 }
 
 static u64 record_clock(struct vcpu *v)
 {
     struct lockstep *ls = lockstep_of(bt_engine(v));
-    u64 value = __rdtsc() + v->tsc_offset;
+    u64 value = ls->log.replays ? log_take(ls, IN_TSC, 0, 0, 0) : __rdtsc() + v->tsc_offset;
 
     push(ls, (struct input){ .kind = IN_TSC, .value = value });
     return value;
@@ -61,6 +70,8 @@ static int record_ack(void *opaque)
 {
     struct lockstep *ls = opaque;
 
+    if (ls->log.replays)
+        return ls->vector = ls->log.vector < VECTOR_NMI - 1 ? (int)ls->log.vector : -1;
     return ls->vector = ls->intr_ack ? ls->intr_ack(ls->pic) : -1;
 }
 
@@ -170,10 +181,14 @@ static void play_write(void *dev, u32 addr, u64 value, unsigned size)
     replay_memory_changes(ls);
 }
 
-// The only field of a shadow CPU that leads back to us is the bus.
+struct lockstep *lockstep_of_shadow(const struct vcpu *s)
+{
+    return PORT(s->bus->range[BUS_PORT][0].dev)->ls;
+}
+
 static u64 play_clock(struct vcpu *v)
 {
-    struct lockstep *ls = PORT(v->bus->range[BUS_PORT][0].dev)->ls;
+    struct lockstep *ls = lockstep_of_shadow(v);
     const struct input *in = take(ls, IN_TSC, 0, 0, 0);
 
     return in ? in->value : 0;

@@ -143,6 +143,9 @@ static int run(struct machine *m, struct err *err)
             else
                 sleep_halted(m);
             break;
+        case CPU_FINISHED:
+            fprintf(stderr, "ring3: the recorded run is over\n");
+            return EXIT_OK;
         case CPU_DIVERGED:
             err_set(err, EXIT_BUG, "the engines disagree");
             return EXIT_BUG;
