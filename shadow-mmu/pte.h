@@ -24,7 +24,9 @@
 //  PDPTE (table 4-8): bits 1-2 and 5-8 are reserved besides the address bits that don't exist.
 #define PDPTE_RESERVED (~((1ull << ADDRESS_BITS) - 1) | 0x1e6ull)
 
-// Reads an entry: of 8 bytes with PAE, else of 4. Entries are aligned, so they lie in one page.
+// Reads an entry: of 8 bytes with PAE, else of 4. Entries are aligned, so they lie in one page. Where no memory answers it is
+// all ones and no device is asked: how often tables are read depends on what is cached, and no access of the
+// guest's stands behind it.
 static inline u64 pte_read(struct phys *phys, bool pae, gpa_t at)
 {
     const u8 *host = phys_host(phys, at);
@@ -32,7 +34,7 @@ static inline u64 pte_read(struct phys *phys, bool pae, gpa_t at)
     u32 narrow;
 
     if (unlikely(!host))
-        return phys_load(phys, at, pae ? 8 : 4);
+        return pae ? ~0ull : ~0u;
     if (pae) {
         memcpy(&wide, host, sizeof(wide));
         return wide;

@@ -183,7 +183,7 @@ bool walk_probe(struct vcpu *v, struct phys *phys, gla_t gla, struct walk *w)
 bool walk_pdptes(struct phys *phys, u32 cr3, u64 pdpte[4])
 {
     for (int i = 0; i < 4; i++) {
-        pdpte[i] = phys_read64(phys, (cr3 & ~0x1fu) + 8 * i);
+        pdpte[i] = pte_read(phys, true, (cr3 & ~0x1fu) + 8 * i);
         if (pdpte[i] & PTE_P && pdpte[i] & PDPTE_RESERVED)
             return false;
     }

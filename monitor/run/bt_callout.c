@@ -207,11 +207,9 @@ static u64 memory_fault(struct engine *e, struct block *b, const struct block_in
     }
     if (faults_often(e, host)) {
         e->count.faulting++;
+        e->count.emulated++;
         bt_hint(e, b, guest, HINT_FAULTS);
-        if (insn->flags & BLOCK_INSN_SHADOW)
-            v->shadow = 2;
-        bt_ran_to(e, f->fault_pc, 0);
-        return bt_dispatch(e);
+        return bt_deliver(e, interp_step(v));
     }
     switch (window_fault(v, (u32)offset, f->fault_error & PFERR_W ? ACC_WRITE : ACC_READ, &pferr)) {
     case WINDOW_FILLED:
@@ -294,12 +292,16 @@ static u64 event(struct vcpu *v, const void *data)
     CHECK(b != NULL);
     {
         const struct block_insn *insn = block_insn_at_host(&e->blocks, b, f->resume);
+        const struct block_insn *first = &e->blocks.insn[b->insn_first];
 
         if (b->host + insn->host == f->resume) {
+            // Instructions may have no code of their own (ESP adjusted later, flags that are dead): none of them is done.
+            while (insn > first && insn[-1].host == insn->host)
+                insn--;
             bt_state_at(e, b, insn);
             if (insn->flags & BLOCK_INSN_SHADOW)
                 v->shadow = 2; // MOV SS, or STI, which holds off less
-            bt_ran_to(e, f->resume, 0);
+            e->ran = e->watch ? insn - first : 0;
         } else { // the exit behind an emulated last instruction
             v->eip = b->eip + b->guest_len - v->seg[S_CS].base;
             bt_ran_to(e, f->resume, 1);

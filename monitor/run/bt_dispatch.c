@@ -427,12 +427,12 @@ u64 bt_dispatch(struct engine *e)
         u32 events;
         enum cpu_exit exit = CPU_RAN;
 
+        if (settle(e, cpu_traps(v)))
+            return bt_leave(e, e->exit);
         if (unlikely(e->watch) && !tell_watch(e))
             return bt_leave(e, CPU_DIVERGED);
         events = __atomic_load_n(&v->event, __ATOMIC_SEQ_CST);
         f->seen = events;
-        if (settle(e, cpu_traps(v)))
-            return bt_leave(e, e->exit);
         if (v->halted && !cpu_interruptible(v))
             return bt_leave(e, CPU_HALTED);
         if (events & EV_MACHINE) {

@@ -175,6 +175,8 @@ static void shadow_run(struct lockstep *ls, u32 n)
         interp_run(s, n - traps);
     if (traps)
         shadow_step(ls);
+    else
+        cpu_traps(s);
     s->fpu_live = false;
     ls->position += n - ls->partial;
     share_pointers(ls);
@@ -193,6 +195,11 @@ static bool come_between(struct lockstep *ls)
     return !ls->log.over && !ls->differs;
 }
 
+static bool at_limit(const struct lockstep *ls)
+{
+    return ls->position >= ls->limit && ls->bt->exit != CPU_TRIPLE_FAULT;
+}
+
 static bool ran(struct bt_watch *w, u32 n)
 {
     struct lockstep *ls = (struct lockstep *)w;
@@ -207,7 +214,7 @@ static bool ran(struct bt_watch *w, u32 n)
         lockstep_differs(ls, "the translator accessed a device (%s %#x) or the clock, and the interpreter did not",
                          ls->queue[ls->head].space == BUS_PORT ? "port" : "address", ls->queue[ls->head].addr);
     replay_clear(ls);
-    return check(ls) && come_between(ls);
+    return check(ls) && come_between(ls) && !at_limit(ls);
 }
 
 static bool interrupted(struct bt_watch *w)
@@ -261,15 +268,20 @@ static char *take_options(struct lockstep *ls, const char *options, struct err *
 
     err->text[0] = '\0';
     ls->every = LOCKSTEP_EVERY;
+    ls->limit = UINT64_MAX;
     for (char *item = copy && all ? strtok_r(copy, ",", &save) : NULL; item; item = strtok_r(NULL, ",", &save)) {
-        char *end = item;
+        if (strncmp(item, "every=", 6) == 0 || strncmp(item, "limit=", 6) == 0) {
+            char *end;
+            u64 n = strtoull(item + 6, &end, 0);
 
-        if (strncmp(item, "every=", 6) == 0) {
-            ls->every = strtoul(item + 6, &end, 0);
-            if (*end || end == item + 6 || !ls->every) {
-                err_set(err, EXIT_USAGE, "-bt %s: give a number of exits, 1 or more", item);
+            if (*end || end == item + 6 || !n) {
+                err_set(err, EXIT_USAGE, "-bt %s: give a number, 1 or more", item);
                 break;
             }
+            if (*item == 'e')
+                ls->every = MIN(n, (u64)UINT32_MAX);
+            else
+                ls->limit = n;
         } else if (strncmp(item, "record=", 7) == 0 || strncmp(item, "replay=", 7) == 0) {
             if (!log_open(ls, item + 7, item[2] == 'p', err))
                 break;
@@ -343,10 +355,11 @@ static enum cpu_exit run(struct engine *e)
     }
     replay_memory_changes(ls); // what devices did between two runs
     replay_clear(ls);
+    ls->bt->exit = CPU_RAN; // what it was the last time means nothing now
     exit = !ls->differs && come_between(ls) ? engine_bt.run(e) : CPU_DIVERGED;
     if (ls->log.replays && exit == CPU_HALTED)
         ls->log.over = true; // for want of what would wake it
-    return ls->log.over && !ls->differs ? CPU_FINISHED : exit;
+    return (ls->log.over || at_limit(ls)) && !ls->differs && exit != CPU_HALTED ? CPU_FINISHED : exit;
 }
 
 // Every exit of a block looks at the event word.
@@ -379,17 +392,24 @@ static void restarted(struct engine *e)
     ls->seeded = false;
 }
 
+bool lockstep_compare_all(struct lockstep *ls)
+{
+    if (!ls->seeded || ls->differs)
+        return !ls->differs;
+    replay_memory_changes(ls);
+    compare_registers(ls);
+    compare_fpu(ls);
+    compare_ram(ls);
+    if (ls->differs)
+        lockstep_report(ls, stderr);
+    return !ls->differs;
+}
+
 static void stats(struct engine *e, FILE *f)
 {
     struct lockstep *ls = lockstep_of(e);
 
-    if (ls->seeded && !ls->differs) { // once more, to the end
-        replay_memory_changes(ls);
-        compare_fpu(ls);
-        compare_ram(ls);
-        if (ls->differs)
-            lockstep_report(ls, stderr);
-    }
+    lockstep_compare_all(ls); // to the end of the run
     fprintf(f, "engine: lockstep, %s\n", ls->differs ? "stopped at a difference" : "no difference");
     fprintf(f, "%16llu  instructions executed by both\n", (unsigned long long)ls->stat.instructions);
     fprintf(f, "%16llu  exits of blocks at which registers were compared\n", (unsigned long long)ls->stat.exits);

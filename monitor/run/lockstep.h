@@ -83,6 +83,7 @@ struct lockstep {
     u32 head, count, capacity;
     u32 every;
     u64 position;          // instructions completed by both
+    u64 limit;             // run ends when that many are
     bool partial;          // the one at eip has been left between two iterations,
     u32 partial_eip, partial_ecx; // there
     u32 accesses;          // of the guest's to devices, under way
@@ -137,6 +138,9 @@ void log_between(struct lockstep *ls);
 // ---- engine_lockstep.c
 // Runs iterations of the repeated instruction at v->eip until ECX is `left`; false if it is none.
 bool partial_step(struct vcpu *v, u32 left);
+
+// Compares all there is. False, with the report printed, at a difference.
+bool lockstep_compare_all(struct lockstep *ls);
 
 // ---- lockstep_compare.c
 // Notes the first difference.

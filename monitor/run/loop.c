@@ -144,7 +144,7 @@ static int run(struct machine *m, struct err *err)
                 sleep_halted(m);
             break;
         case CPU_FINISHED:
-            fprintf(stderr, "ring3: the recorded run is over\n");
+            fprintf(stderr, "ring3: the engine has run all it was asked to\n");
             return EXIT_OK;
         case CPU_DIVERGED:
             err_set(err, EXIT_BUG, "the engines disagree");

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The guest fuzzer (README.md): fuzz [--seed N] [--cases N] [--seconds N] [--case N] [--keep-going]
+//
+// Each guest runs under the lockstep engine, disturbed by interrupts, NMIs, DMA and the A20 gate at places that its number
+// determines; then, if it ends by itself, in the interpreter and in the translator at full speed with some set of options,
+// to compare how it ended; else only in the translator, under a timer that kicks it, to see that nothing breaks.
+// A child process runs the guests, so that what kills the monitor is a finding too.
+#include "fuzz.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define INSTRUCTIONS 100000 // of a guest in lockstep
+#define BUDGET 100000      // in the interpreter, before it counts as one that does not end
+#define HUNG_S 20
+
+static const char *const bt_options[] = {
+    "", "direct=off", "chain=off", "returns=off", "esp=off", "lahf=off", "sensitive=off", "loops=off,young=off",
+    "chain=off,returns=off,esp=off,lahf=off,sensitive=off,loops=off,direct=off", "block=1", "flush=7", "cache=256K",
+};
+
+struct shared { // with the parent
+    u64 number;         // of the guest that runs
+    u64 cases, instructions, exits, interrupts, inputs, compared, kicked, failures;
+    bool done;
+};
+
+struct fuzz {
+    u64 seed, cases, seconds;
+    bool keep_going;
+    struct shared *shared;
+    struct machine *lockstep, *interp, *bt[ARRAY_LEN(bt_options)];
+    struct guest guest;
+};
+
+// ---- One guest
+static bool run_lockstep(struct fuzz *z, struct rng *rng)
+{
+    struct machine *m = z->lockstep;
+    struct lockstep *ls = lockstep_of(m->engine);
+    u64 end;
+    enum cpu_exit exit = CPU_RAN;
+
+    machine_load(m, &z->guest);
+    ls->limit = ls->position + 1 + rng_below(rng, 3000);
+    end = ls->position + INSTRUCTIONS;
+    ls->stat.instructions = ls->stat.exits = ls->stat.interrupts = ls->stat.inputs = 0;
+    while (ls->position < end) {
+        exit = m->ops->run(m->engine);
+        if (exit == CPU_DIVERGED || !lockstep_of(m->engine)->seeded)
+            break;
+        // Most random code is soon caught in a fault that its handler does not cure.
+        if (exit == CPU_TRIPLE_FAULT || exit == CPU_HALTED || rng_one_in(rng, 4)) {
+            guest_move(&z->guest, rng);
+            cpu_fpu_acquire(m->v);
+            machine_start(m->v, &z->guest);
+            machine_start(ls->shadow, &z->guest);
+        } else {
+            machine_disturb(m, rng);
+        }
+        ls->limit = ls->position + 1 + rng_below(rng, rng_one_in(rng, 2) ? 20 : 3000);
+    }
+    if (exit != CPU_DIVERGED && !lockstep_compare_all(ls))
+        exit = CPU_DIVERGED;
+    cpu_fpu_acquire(m->v); // the host's unit is the next machine's
+    z->shared->instructions += ls->stat.instructions;
+    z->shared->exits += ls->stat.exits;
+    z->shared->interrupts += ls->stat.interrupts;
+    z->shared->inputs += ls->stat.inputs;
+    return exit != CPU_DIVERGED;
+}
+
+static bool same_seg(const struct seg *a, const struct seg *b)
+{
+    return a->sel == b->sel && a->attr == b->attr && a->base == b->base && a->limit == b->limit;
+}
+
+// NULL if the two ended in the same state, else what differs.
+static const char *difference(struct machine *a, struct machine *b)
+{
+    const struct vcpu *v = a->v, *w = b->v;
+
+    cpu_fpu_acquire(a->v);
+    cpu_fpu_acquire(b->v);
+    if (v->eip != w->eip)
+        return "EIP";
+    if (memcmp(v->gpr, w->gpr, sizeof(v->gpr)))
+        return "a general register";
+    if ((v->eflags ^ w->eflags) & ~FL_RF)
+        return "EFLAGS";
+    for (int i = 0; i < S_COUNT; i++)
+        if (!same_seg(&v->seg[i], &w->seg[i]))
+            return "a segment register";
+    if (!same_seg(&v->tr, &w->tr) || !same_seg(&v->ldtr, &w->ldtr))
+        return "TR or LDTR";
+    if (v->cr0 != w->cr0 || v->cr2 != w->cr2 || v->cr3 != w->cr3 || v->cr4 != w->cr4 || v->efer != w->efer)
+        return "a control register";
+    if (memcmp(v->dr, w->dr, sizeof(v->dr)))
+        return "a debug register";
+    if (memcmp(v->fx + 32, w->fx + 32, 256) || memcmp(v->fx, w->fx, 6) || memcmp(v->fx + 24, w->fx + 24, 4))
+        return "x87 or SSE state";
+    for (u32 i = 0; i < RAM; i += 4)
+        if ((*(u32 *)(a->phys.mem + i) ^ *(u32 *)(b->phys.mem + i)) & ~0x60u) { // A and D: when they are set is free
+            static char text[64];
+
+            snprintf(text, sizeof(text), "memory at %#x", i);
+            return text;
+        }
+    return NULL;
+}
+
+static struct machine *ticking; // for the signal handler
+
+static void tick(int signo)
+{
+    (void)signo;
+    if (ticking) {
+        vcpu_post(ticking->v, EV_KICK | (ticking->clock_reads++ & 1 ? EV_INTR : 0));
+        ticking->ops->kick(ticking->engine);
+    }
+}
+
+static void timer(unsigned us)
+{
+    struct itimerval it = { { 0, us }, { 0, us } };
+
+    setitimer(ITIMER_REAL, &it, NULL);
+}
+
+static bool run_alone(struct fuzz *z, struct rng *rng)
+{
+    unsigned set = rng_below(rng, ARRAY_LEN(bt_options));
+    struct machine *ref = z->interp, *m;
+    enum cpu_exit exit, bt_exit;
+    const char *what;
+    u64 end;
+
+    if (!z->bt[set] && !(z->bt[set] = machine_new("bt", bt_options[set])))
+        _exit(2);
+    m = z->bt[set];
+    guest_make(&z->guest, z->guest.number);
+    machine_load(ref, &z->guest);
+    exit = interp_run(ref->v, BUDGET);
+    machine_load(m, &z->guest);
+    if (exit != CPU_RAN) {
+        do
+            bt_exit = m->ops->run(m->engine);
+        while (bt_exit == CPU_RAN);
+        cpu_fpu_acquire(m->v);
+        if (ref->clock_reads) // bt reads the host's clock inline
+            return true;
+        z->shared->compared++;
+        what = bt_exit != exit ? "the way it ended" : difference(ref, m);
+        if (!what)
+            return true;
+        fprintf(stderr, "guest %llu: -bt \"%s\" differs from the interpreter: %s\n---- bt:\n",
+                (unsigned long long)z->guest.number, bt_options[set], what);
+        cpu_print(m->v, stderr);
+        fprintf(stderr, "---- interp:\n");
+        cpu_print(ref->v, stderr);
+        return false;
+    }
+    ticking = m;
+    timer(200);
+    for (end = 0; end < 10; end++) {
+        bt_exit = m->ops->run(m->engine);
+        if (bt_exit == CPU_TRIPLE_FAULT)
+            break;
+        __atomic_and_fetch(&m->v->event, ~(u32)EV_KICK, __ATOMIC_SEQ_CST);
+        if (bt_exit == CPU_HALTED)
+            vcpu_post(m->v, EV_NMI);
+        else
+            machine_disturb(m, rng);
+    }
+    timer(0);
+    ticking = NULL;
+    cpu_fpu_acquire(m->v);
+    z->shared->kicked++;
+    return true;
+}
+
+static bool run_case(struct fuzz *z, u64 number)
+{
+    struct rng rng = { ~number };
+
+    z->shared->number = number;
+    guest_make(&z->guest, number);
+    if (run_lockstep(z, &rng) && run_alone(z, &rng))
+        return true;
+    fprintf(stderr, "fuzz: guest %llu (%s) differs; again: fuzz --case %llu\n", (unsigned long long)number, z->guest.mode,
+            (unsigned long long)number);
+    return false;
+}
+
+// ---- Processes
+static void child(struct fuzz *z, u64 first, time_t until)
+{
+    struct sigaction action = { .sa_handler = tick, .sa_flags = SA_RESTART | SA_ONSTACK };
+
+    sigaction(SIGALRM, &action, NULL);
+    z->lockstep = machine_new("lockstep", "every=16");
+    z->interp = machine_new("interp", NULL);
+    if (!z->lockstep || !z->interp)
+        _exit(2);
+    for (u64 n = first; z->shared->cases < z->cases && time(NULL) < until; n++) {
+        bool fine = run_case(z, n);
+
+        z->shared->cases++;
+        if (!fine) // what it left behind in the engines is of no use
+            _exit(1);
+    }
+    z->shared->done = true;
+    _exit(0);
+}
+
+static void watch(struct fuzz *z, pid_t pid)
+{
+    u64 last = 0;
+    int status, quiet = 0;
+
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        struct timespec ts = { 0, 10000000 };
+
+        nanosleep(&ts, NULL);
+        quiet = last == z->shared->number ? quiet + 1 : 0;
+        last = z->shared->number;
+        if (quiet > HUNG_S * 100) {
+            fprintf(stderr, "fuzz: guest %llu hangs\n", (unsigned long long)last);
+            kill(pid, SIGKILL);
+            quiet = 0;
+        }
+    }
+    if (WIFSIGNALED(status))
+        fprintf(stderr, "fuzz: guest %llu ended the monitor: %s\n", (unsigned long long)z->shared->number,
+                strsignal(WTERMSIG(status)));
+    else if (WEXITSTATUS(status) == 2)
+        exit(2);
+    if (!z->shared->done) {
+        z->shared->failures++;
+        z->shared->cases += WIFSIGNALED(status);
+    }
+}
+
+static u64 number_of(const char *text)
+{
+    return text ? strtoull(text, NULL, 0) : 0;
+}
+
+int main(int argc, char **argv)
+{
+    static struct fuzz z = { .cases = ~0ull, .seconds = 20 };
+    u64 first;
+    time_t until;
+
+    z.seed = (u64)time(NULL) << 20 ^ (u64)getpid() << 40;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--seed") == 0)
+            z.seed = number_of(argv[++i]);
+        else if (strcmp(argv[i], "--cases") == 0)
+            z.cases = number_of(argv[++i]);
+        else if (strcmp(argv[i], "--seconds") == 0)
+            z.seconds = number_of(argv[++i]);
+        else if (strcmp(argv[i], "--case") == 0)
+            z.seed = number_of(argv[++i]), z.cases = 1;
+        else if (strcmp(argv[i], "--keep-going") == 0)
+            z.keep_going = true;
+        else
+            return fprintf(stderr, "usage: fuzz [--seed N] [--cases N] [--seconds N] [--case N] [--keep-going]\n"), 2;
+    }
+    z.shared = mmap(NULL, sizeof(*z.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (z.shared == MAP_FAILED)
+        return perror("fuzz"), 2;
+    printf("seed %llu\n", (unsigned long long)z.seed);
+    fflush(stdout);
+    until = time(NULL) + (time_t)z.seconds;
+    for (first = z.seed; !z.shared->done && time(NULL) < until && z.shared->cases < z.cases; first = z.shared->number + 1) {
+        pid_t pid = fork();
+
+        if (pid == 0)
+            child(&z, first, until);
+        watch(&z, pid);
+        if (z.shared->failures && !z.keep_going)
+            break;
+    }
+    printf("%llu guests, %llu instructions in lockstep, %llu exits compared, %llu interrupts, %llu inputs; "
+           "%llu ends compared, %llu kicked; %llu failures\n", (unsigned long long)z.shared->cases,
+           (unsigned long long)z.shared->instructions, (unsigned long long)z.shared->exits,
+           (unsigned long long)z.shared->interrupts, (unsigned long long)z.shared->inputs,
+           (unsigned long long)z.shared->compared, (unsigned long long)z.shared->kicked,
+           (unsigned long long)z.shared->failures);
+    return z.shared->failures != 0;
+}
