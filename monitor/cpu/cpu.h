@@ -38,6 +38,9 @@ void interp_release(struct vcpu *v);
 // emulator.
 enum cpu_exit interp_step(struct vcpu *v);
 
+// Fetches and decodes the instruction at CS:EIP. Raises what its execution would raise so far; v->catcher must be set.
+void interp_fetch(struct vcpu *v, struct insn *insn);
+
 // Executes one already decoded instruction whose first byte is at v->eip. v->catcher must be
 // set; a fault jumps there with v as it was before the instruction (but for memory and CR2). On
 // return eip is advanced.

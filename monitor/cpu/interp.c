@@ -40,9 +40,9 @@ static inline bool code32(const struct vcpu *v)
 }
 
 // ---- Fetch
-// Fetches and decodes at CS:EIP, byte by byte as far as the instruction needs: beyond the
-// segment's limit #GP, on a page that faults #PF, whichever comes first; over 15 bytes #GP.
-static void fetch(struct vcpu *v, struct insn *insn)
+// Byte by byte as far as the instruction needs: beyond the segment's limit #GP, on a page that
+// faults #PF, whichever comes first; over 15 bytes #GP.
+void interp_fetch(struct vcpu *v, struct insn *insn)
 {
     const struct seg *cs = &v->seg[S_CS];
     u32 room = cs->limit - v->eip;
@@ -53,7 +53,10 @@ static void fetch(struct vcpu *v, struct insn *insn)
 
     if (v->eip > cs->limit)
         raise_gp(v, 0);
-    have = mmu_fetch(v, gla, bytes, want, &gpa);
+    // The next page is not looked at unless the instruction reaches it: a device may be there.
+    have = mmu_fetch(v, gla, bytes, MIN(want, (unsigned)(PAGE_SIZE - (gla & ~PAGE_MASK))), &gpa);
+    if (have < want && insn_decode(insn, bytes, have, code32(v)) == INSN_TRUNCATED)
+        have = mmu_fetch(v, gla, bytes, want, &gpa);
     switch (insn_decode(insn, bytes, have, code32(v))) {
     case INSN_OK:
         return;
@@ -91,7 +94,7 @@ __attribute__((noinline)) static const struct decoded *decode_miss(struct vcpu *
     const u8 *host = code_host(v, v->seg[S_CS].base + v->eip);
 
     d->mode = MODE_EMPTY;
-    fetch(v, &d->insn);
+    interp_fetch(v, &d->insn);
     d->mask[0] = byte_mask(d->insn.len);
     d->mask[1] = d->insn.len > 8 ? byte_mask(d->insn.len - 8) : 0;
     memcpy(d->bytes, host, sizeof(d->bytes));
@@ -106,7 +109,7 @@ __attribute__((noinline)) static const struct decoded *decode_miss(struct vcpu *
 __attribute__((noinline)) static const struct decoded *decode_uncached(struct vcpu *v,
                                                                        struct decoded *d)
 {
-    fetch(v, &d->insn);
+    interp_fetch(v, &d->insn);
     d->fn = exec_find(v, &d->insn);
     return d;
 }
@@ -114,7 +117,7 @@ __attribute__((noinline)) static const struct decoded *decode_uncached(struct vc
 __attribute__((noinline)) static const struct decoded *decode_slow(struct vcpu *v, gla_t gla,
                                                                    struct decoded *scratch)
 {
-    // The limit goes before the page, as in fetch.
+    // The limit goes before the page, as in interp_fetch.
     if (v->eip <= v->seg[S_CS].limit && (gla & ~PAGE_MASK) <= PAGE_SIZE - 16)
         mmu_host(v, gla, ACC_FETCH, mem_user(v)); // fills the TLB for the next time
     return decode_uncached(v, scratch);

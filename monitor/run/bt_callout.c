@@ -301,6 +301,8 @@ static u64 event(struct vcpu *v, const void *data)
             bt_state_at(e, b, insn);
             if (insn->flags & BLOCK_INSN_SHADOW)
                 v->shadow = 2; // MOV SS, or STI, which holds off less
+            if (f->resume == e->rf_host)
+                v->eflags |= FL_RF;
             e->ran = e->watch ? insn - first : 0;
         } else { // the exit behind an emulated last instruction
             v->eip = b->eip + b->guest_len - v->seg[S_CS].base;

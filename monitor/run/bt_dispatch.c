@@ -420,7 +420,7 @@ u64 bt_dispatch(struct engine *e)
     struct block *volatile b;
     volatile u64 flushes;
     u64 host;
-    volatile u32 pause = e->pause_pc;
+    volatile u32 pause = e->pause_pc, rf = 0;
 
     e->pause_pc = 0;
     for (;;) {
@@ -466,11 +466,15 @@ u64 bt_dispatch(struct engine *e)
                 return bt_leave(e, e->exit);
             continue;
         }
-        v->eflags &= ~FL_RF; // holds off breakpoints, of which translated code has none, for one instruction
+        // Holds off breakpoints, of which translated code has none, for one instruction. What comes before that sees it.
+        rf = v->eflags & FL_RF;
+        v->eflags &= ~FL_RF;
+        e->rf_host = 0;
         if (e->retry_pending && v->eip == e->retry_eip)
             retry_fault(e);
         host = known_entry(e);
         if (host && !pause) {
+            e->rf_host = rf ? host : 0;
             bt_fpu_load(e);
             return host;
         }
@@ -489,6 +493,7 @@ u64 bt_dispatch(struct engine *e)
                 mmu_fetch_gpa(v, bt_linear(v)) >> PAGE_SHIFT == paused->gpa_page) {
                 v->gpr[R_ESP] -= block_insn_at_host(&e->blocks, paused, pause)->esp_delta;
                 v->catcher = NULL;
+                e->rf_host = rf ? pause : 0;
                 bt_fpu_load(e);
                 return pause;
             }
@@ -509,6 +514,7 @@ u64 bt_dispatch(struct engine *e)
     fill(e, b);
     if (log_on(v->log, LOG_EXEC))
         log_to(v->log, LOG_EXEC, "exec: %08x\n", v->eip);
+    e->rf_host = rf ? b->entry : 0;
     bt_fpu_load(e);
     return b->entry;
 }

@@ -111,6 +111,7 @@ struct engine {
         u32 generation;
         u64 sp;
     } host_stack[2];
+    u64 rf_host;             // where translated code was to go on with RF set; 0: it was clear
     u64 stepped_from;        // where the last host single step began
     void *signal_stack;
     u32 *hot;                // executions by block number, below 2 GiB; NULL: they are not counted

@@ -95,17 +95,15 @@ static void seed(struct lockstep *ls)
 static u32 repeat_mask(struct vcpu *v)
 {
     jmp_buf catcher, *outer = v->catcher;
-    u8 bytes[INSN_MAX];
     struct insn insn;
-    gpa_t gpa;
     volatile u32 mask = 0;
 
     v->catcher = &catcher;
-    if (_setjmp(catcher) == 0 &&
-        insn_decode(&insn, bytes, mmu_fetch(v, v->seg[S_CS].base + v->eip, bytes, INSN_MAX, &gpa),
-                    v->seg[S_CS].attr & SEG_DB) == INSN_OK &&
-        insn.prefix & (PFX_REP | PFX_REPNE))
-        mask = insn.addrsize == 4 ? ~0u : 0xffff;
+    if (_setjmp(catcher) == 0) {
+        interp_fetch(v, &insn);
+        if (insn.prefix & (PFX_REP | PFX_REPNE))
+            mask = insn.addrsize == 4 ? ~0u : 0xffff;
+    }
     v->catcher = outer;
     return mask;
 }
