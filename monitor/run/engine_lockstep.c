@@ -195,7 +195,7 @@ static bool come_between(struct lockstep *ls)
 
 static bool at_limit(const struct lockstep *ls)
 {
-    return ls->position >= ls->limit && ls->bt->exit != CPU_TRIPLE_FAULT;
+    return ls->stat.instructions >= ls->limit && ls->bt->exit != CPU_TRIPLE_FAULT;
 }
 
 static bool ran(struct bt_watch *w, u32 n)
@@ -262,7 +262,8 @@ static void destroy(struct engine *e)
 // Takes our options from the list; what remains, with OPTIONS, is bt's. NULL if out of memory or, with *err, a bad option.
 static char *take_options(struct lockstep *ls, const char *options, struct err *err)
 {
-    char *copy = strdup(options ? options : ""), *save = NULL, *all = calloc(1, (options ? strlen(options) : 0) + 2 + sizeof(OPTIONS));
+    char *copy = strdup(options ? options : ""), *save = NULL;
+    char *all = calloc(1, (options ? strlen(options) : 0) + 2 + sizeof(OPTIONS));
 
     err->text[0] = '\0';
     ls->every = LOCKSTEP_EVERY;

@@ -83,7 +83,7 @@ struct lockstep {
     u32 head, count, capacity;
     u32 every;
     u64 position;          // instructions completed by both
-    u64 limit;             // run ends when that many are
+    u64 limit;             // run ends when that many have been executed
     bool partial;          // the one at eip has been left between two iterations,
     u32 partial_eip, partial_ecx; // there
     u32 accesses;          // of the guest's to devices, under way

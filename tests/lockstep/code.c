@@ -6,7 +6,7 @@
 
 static u32 address(struct rng *r)
 {
-    static const u32 around[] = { AT_DATA, AT_DATA, AT_DATA, AT_STACK, AT_CODE, AT_PAGING, AT_GDT, AT_IDT, 0xa0000, 0x400000,
+    static const u32 around[] = { AT_DATA, AT_DATA, AT_DATA, AT_STACK, AT_CODE, AT_GDT, AT_IDT, 0xa0000, 0x400000,
                                   0xfffff, 0xfffffff0, 0 };
     u32 base = around[rng_below(r, ARRAY_LEN(around))];
 
@@ -64,6 +64,8 @@ static unsigned any(struct rng *r, u8 *out, bool code32)
     if ((insn.attr & INSN_UD || insn.flow == FLOW_FAR) && !rng_one_in(r, 16))
         return 0;
     if ((insn.sensitive == SENS_HLT || insn.op == OP1(0xea) || insn.op == OP1(0x9a)) && !rng_one_in(r, 8))
+        return 0;
+    if (insn.op == OP0F(0x22) && insn.reg == 3) // tables of random words are never the same twice
         return 0;
     if (insn.flow == FLOW_JCC || insn.flow == FLOW_JMP || insn.flow == FLOW_CALL) {
         i32 rel = (i32)rng_below(r, 120) - 40;

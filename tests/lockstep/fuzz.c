@@ -45,14 +45,12 @@ static bool run_lockstep(struct fuzz *z, struct rng *rng)
 {
     struct machine *m = z->lockstep;
     struct lockstep *ls = lockstep_of(m->engine);
-    u64 end;
     enum cpu_exit exit = CPU_RAN;
 
     machine_load(m, &z->guest);
-    ls->limit = ls->position + 1 + rng_below(rng, 3000);
-    end = ls->position + INSTRUCTIONS;
     ls->stat.instructions = ls->stat.exits = ls->stat.interrupts = ls->stat.inputs = 0;
-    while (ls->position < end) {
+    ls->limit = 1 + rng_below(rng, 3000);
+    while (ls->stat.instructions < INSTRUCTIONS) {
         exit = m->ops->run(m->engine);
         if (exit == CPU_DIVERGED || !lockstep_of(m->engine)->seeded)
             break;
@@ -65,7 +63,7 @@ static bool run_lockstep(struct fuzz *z, struct rng *rng)
         } else {
             machine_disturb(m, rng);
         }
-        ls->limit = ls->position + 1 + rng_below(rng, rng_one_in(rng, 2) ? 20 : 3000);
+        ls->limit = ls->stat.instructions + 1 + rng_below(rng, rng_one_in(rng, 2) ? 20 : 3000);
     }
     if (exit != CPU_DIVERGED && !lockstep_compare_all(ls))
         exit = CPU_DIVERGED;

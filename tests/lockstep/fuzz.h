@@ -13,9 +13,11 @@
 enum {
     AT_IVT = 0, AT_HANDLERS16 = 0x1000, AT_HANDLERS32 = 0x2000, // 32 bytes a vector
     AT_GDT = 0x3000, AT_LDT = 0x3400, AT_TSS = 0x3800, AT_TSS2 = 0x3a00, AT_IDT = 0x4000,
-    AT_PAGING = 0x8000,     // CR3: directory or PDPT; tables from the next page on
     AT_CODE = 0x10000, AT_DATA = 0x20000, AT_STACK = 0x40000, // 64 KiB each, DATA 128
     AT_END = 0x50000,
+    // CR3: directory or PDPT; tables from the next page on. No page leads here: what a guest does to its tables would
+    // show at once on one side, and later, as it may, on the other.
+    AT_PAGING = 0xe0000, PAGING_LEN = 0x8000,
 };
 
 struct rng {
@@ -44,6 +46,7 @@ static inline bool rng_one_in(struct rng *r, u32 n)
 struct guest {
     u64 number;
     u8 mem[AT_END];
+    u8 paging[PAGING_LEN];
     struct vcpu start;    // the architectural state
     bool ends;            // its exception handlers halt now and then
     const char *mode;

@@ -155,35 +155,40 @@ static u64 page_bits(struct rng *r)
 }
 
 // The first MiB one to one, mostly; some pages elsewhere, and mirrored at 4 MiB.
+static void put_entry(struct guest *g, u32 at, u64 entry, unsigned size)
+{
+    memcpy(g->paging + (at - AT_PAGING), &entry, size);
+}
+
+// The first MiB one to one, mostly; some pages elsewhere, and mirrored at 1 MiB.
 static void make_paging(struct guest *g, struct rng *r, bool pae)
 {
     u32 table = AT_PAGING + 0x3000, dir = pae ? AT_PAGING + 0x1000 : AT_PAGING;
     unsigned size = pae ? 8 : 4, span = pae ? 512 : 1024;
     u64 high = pae && rng_one_in(r, 3) ? 1ull << 63 : 0;
 
-    if (pae)
-        for (unsigned i = 0; i < 4; i++)
-            put64(g, AT_PAGING + 8 * i, dir | PTE_P);
+    for (unsigned i = 0; i < 4 && pae; i++)
+        put_entry(g, AT_PAGING + 8 * i, dir | PTE_P, 8);
     for (unsigned i = 0; i < 4; i++) {
-        u64 entry = table | PTE_P | PTE_W | (rng_one_in(r, 12) ? 0 : PTE_U);
+        u64 large = 0x400000 + rng_below(r, 2) * 0x400000ull;
 
-        memcpy(g->mem + dir + size * i, &entry, size);
-        entry = rng_below(r, 2) * 0x400000ull | page_bits(r) | PTE_PS;
-        memcpy(g->mem + dir + size * (i + 4), &entry, size);
-        memcpy(g->mem + dir + size * (span - 1), &entry, size);
+        put_entry(g, dir + size * i, table | PTE_P | PTE_W | (rng_one_in(r, 12) ? 0 : PTE_U), size);
+        put_entry(g, dir + size * (i + 4), large | page_bits(r) | PTE_PS, size);
+        put_entry(g, dir + size * (span - 1), large | page_bits(r) | PTE_PS, size);
     }
-    for (unsigned i = 0; i < (span < 512 ? span : 512); i++) {
+    for (unsigned i = 0; i < 512; i++) {
         u32 to = (i & 255) << 12;
         u64 entry = page_bits(r);
 
+        if (to >= AT_PAGING && to < AT_PAGING + PAGING_LEN)
+            continue;
         if (to >= AT_CODE && to < AT_END && rng_one_in(r, 20))
             to = AT_CODE + (rng_below(r, (AT_END - AT_CODE) >> 12) << 12); // an alias
         if (to < AT_CODE) // the tables: reachable, or the guest ends at once
             entry = PTE_P | PTE_W | (rng_one_in(r, 2) ? PTE_U : 0);
         else if (high && rng_one_in(r, 6))
             entry |= high;
-        entry |= to;
-        memcpy(g->mem + table + size * i, &entry, size);
+        put_entry(g, table + size * i, entry | to, size);
     }
 }
 
@@ -221,7 +226,7 @@ static void make_cpu(struct guest *g, struct rng *r)
         v->cr4 |= pae ? CR4_PAE : 0;
         v->efer = pae && rng_one_in(r, 2) ? EFER_NXE : 0;
         for (unsigned i = 0; i < 4 && pae; i++)
-            memcpy(&v->pdpte[i], g->mem + AT_PAGING + 8 * i, 8);
+            memcpy(&v->pdpte[i], g->paging + 8 * i, 8);
     }
     switch (mode) {
     case 0: case 7:

@@ -83,7 +83,7 @@ static void load_memory(struct machine *m, const struct guest *g)
     static const u8 zero[PAGE_SIZE];
 
     for (u32 at = 0; at < RAM; at += PAGE_SIZE) {
-        const u8 *from = at < AT_END ? g->mem + at : zero;
+        const u8 *from = at < AT_END ? g->mem + at : at - AT_PAGING < PAGING_LEN ? g->paging + (at - AT_PAGING) : zero;
 
         if (at >= 0xa0000 && at < 0xc0000)
             continue;
