@@ -211,6 +211,7 @@ static enum cpu_exit run(struct engine *e)
     host = bt_dispatch(e);
     if (host != e->bt.stubs.leave)
         enter(e->v, host);
+    cpu_fpu_acquire(e->v); // the run loop may compute in floating point, and must not do so in the guest's MXCSR
     bt_signal_thread(NULL);
     return e->exit;
 }
