@@ -284,10 +284,23 @@ static int find_drive(const struct board *board, const char *name)
     return -1;
 }
 
+static void put_medium(struct board *board, int i, struct block *block)
+{
+    const struct board_drive *drive = &board->config.drive[i];
+    struct block *old = board->block[i];
+
+    board->block[i] = block;
+    if (drive->bus == DRIVE_FLOPPY)
+        i82077_change(&board->fdc, drive->index, block);
+    else
+        ide_change(&board->ide, drive->index, block);
+    block_close(old);
+}
+
 bool board_change(struct board *board, const char *name, const char *file, struct err *err)
 {
     int i = find_drive(board, name);
-    struct block *block = NULL, *old;
+    struct block *block = NULL;
     struct block_config image;
 
     if (i < 0)
@@ -296,15 +309,12 @@ bool board_change(struct board *board, const char *name, const char *file, struc
     image = board->config.drive[i].image;
     image.file = file;
     image.format = NULL;
+    // The same file again: it is locked until it is out.
+    if (file && board->block[i] && strcmp(board->block[i]->name, file) == 0)
+        put_medium(board, i, NULL);
     if (file && !(block = block_open(&image, &board->host, err)))
         return false;
-    old = board->block[i];
-    board->block[i] = block;
-    if (board->config.drive[i].bus == DRIVE_FLOPPY)
-        i82077_change(&board->fdc, board->config.drive[i].index, block);
-    else
-        ide_change(&board->ide, board->config.drive[i].index, block);
-    block_close(old);
+    put_medium(board, i, block);
     return true;
 }
 
