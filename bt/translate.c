@@ -139,6 +139,7 @@ static void translate_crossing(struct trans *t)
     struct insn none = { .attr = INSN_STOP, .len = 0 };
 
     t->count = 1;
+    t->offset[1] = 0;
     t->insn[0] = none;
     t->host[0] = emit_here(t->e);
     emit_emulate(t, &none);
@@ -183,16 +184,31 @@ static void emit_block(struct trans *t)
         flow_goto(t, trans_linear(t, t->count));
 }
 
+// Not an initializer: most of the struct is arrays, of which little is used, and clearing them would cost more than a
+// short block's translation.
+static void trans_init(struct trans *t, const struct bt *bt, struct emit *e, const struct bt_request *rq,
+                       struct bt_code *out)
+{
+    bool segmented = rq->mode & MODE_SEGMENTED;
+
+    t->bt = bt;
+    t->e = e;
+    t->rq = rq;
+    t->out = out;
+    t->count = t->cur = t->tails = t->changes = 0;
+    t->delta = 0;
+    t->base = segmented ? rq->base : 0;
+    t->limit = segmented ? rq->limit : ~0u;
+    t->next_crosses = t->ended = t->shadow = t->full = false;
+}
+
 bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *rq,
                   struct bt_code *out)
 {
-    struct trans t = { .bt = bt, .e = e, .rq = rq, .out = out, .limit = ~0u };
+    struct trans t;
     struct block *b = &out->block;
 
-    if (trans_mode(&t, MODE_SEGMENTED)) {
-        t.base = rq->base;
-        t.limit = rq->limit;
-    }
+    trans_init(&t, bt, e, rq, out);
 
     memset(b, 0, sizeof(*b));
     memset(out->sites, 0, sizeof(out->sites));
