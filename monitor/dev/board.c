@@ -572,6 +572,11 @@ u64 board_deadline(struct board *board)
     return timers_deadline(&board->timers);
 }
 
+bool board_deadline_once(struct board *board)
+{
+    return board->timers.head && board->timers.head->programmed;
+}
+
 void board_poll(struct board *board)
 {
     for (unsigned i = 0; i < board->config.drives; i++)

@@ -90,6 +90,8 @@ void board_boot_order(struct board *board, const char *order);
 // When board_poll must next be called at the latest, in now_ns time; UINT64_MAX if no timer is
 // armed.
 u64 board_deadline(struct board *board);
+// Whether that is a timer which the guest has programmed since it last fired, and which does not repeat by itself.
+bool board_deadline_once(struct board *board);
 // Runs the timers that are due.
 void board_poll(struct board *board);
 

@@ -32,6 +32,7 @@ void timer_arm(struct timers *timers, struct timer *t, u64 due)
     while (*p && (*p)->due <= due)
         p = &(*p)->next;
     t->due = due;
+    t->programmed = !timers->running;
     t->next = *p;
     t->armed = true;
     *p = t;

@@ -17,6 +17,7 @@ struct timer {
     void *opaque;
     u64 due; // ns
     bool armed;
+    bool programmed; // armed from outside timers_run: by the guest, as a rule
     struct timer *next;
 };
 

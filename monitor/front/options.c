@@ -243,11 +243,11 @@ static bool parse_machine(struct options *o, const char *text, struct err *err)
         if ((first && !value && strcmp(key, "pc") == 0) ||
             (value && strcmp(key, "type") == 0 && strcmp(value, "pc") == 0))
             continue;
-        if (!value || strcmp(key, "apic") != 0 ||
+        if (!value || (strcmp(key, "apic") != 0 && strcmp(key, "exact-ticks") != 0) ||
             (strcmp(value, "on") != 0 && strcmp(value, "off") != 0))
-            return err_set(err, EXIT_USAGE, "-machine %s: there is one machine, pc, with one option, "
-                           "apic=on|off; -machine help prints its board", text);
-        o->machine.apic = strcmp(value, "on") == 0;
+            return err_set(err, EXIT_USAGE, "-machine %s: there is one machine, pc, with the options "
+                           "apic=on|off and exact-ticks=on|off; -machine help prints its board", text);
+        *(key[0] == 'a' ? &o->machine.apic : &o->machine.exact) = strcmp(value, "on") == 0;
     }
     return true;
 }

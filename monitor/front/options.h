@@ -25,7 +25,7 @@
     X(DISKS, "snapshot", NULL, "throw away what is written to the images")                   \
     X(GUEST, "append", "TEXT", "kernel command line")                                        \
     X(MACHINE, "m", "SIZE", "memory in MiB, or with a suffix K, M or G (default 128)")       \
-    X(MACHINE, "machine", "LIST", "apic=off: without local APIC and I/O APIC (help prints the board)")\
+    X(MACHINE, "machine", "LIST", "apic=off: without APICs; exact-ticks=on (help prints the board)")   \
     X(MACHINE, "M", "LIST", "")                                                              \
     X(MACHINE, "cpu", "MODEL", "CPU model (default pentium3; help lists them)")              \
     X(MACHINE, "device", "NAME,...", "isa-debug-exit,iobase=PORT,iosize=BYTES (help lists)") \

@@ -165,7 +165,7 @@ u32 io_take(struct io *io)
     return bits;
 }
 
-void io_sleep(struct io *io, u64 deadline, const u32 *event, u32 mask)
+bool io_sleep(struct io *io, u64 deadline, const u32 *event, u32 mask)
 {
     struct pollfd fd = { .fd = io->wake, .events = POLLIN };
     struct timespec left;
@@ -185,6 +185,7 @@ void io_sleep(struct io *io, u64 deadline, const u32 *event, u32 mask)
     // A wake-up that comes after the time-out ends the next sleep early, no more.
     if (woken)
         drain(io->wake);
+    return woken;
 }
 
 void io_wake(struct io *io)

@@ -60,8 +60,8 @@ void io_listen(struct io *io);
 u32 io_take(struct io *io);
 
 // Blocks until io_wake or the deadline. *event is looked at before sleeping: unless one of the bits
-// in mask is set there, whoever sets one must call io_wake afterwards.
-void io_sleep(struct io *io, u64 deadline, const u32 *event, u32 mask);
+// in mask is set there, whoever sets one must call io_wake afterwards. False: the deadline was reached.
+bool io_sleep(struct io *io, u64 deadline, const u32 *event, u32 mask);
 // Ends io_sleep. Async-signal-safe, any thread.
 void io_wake(struct io *io);
 

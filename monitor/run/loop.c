@@ -65,16 +65,21 @@ static void serve_events(struct machine *m, bool *limit)
 
 static void sleep_halted(struct machine *m)
 {
-    u64 before = 0;
+    u64 before, after, deadline, late = 0;
+    bool woken;
 
     if (cpu_interruptible(m->v))
         return;
     m->sleeps++;
+    before = io_now();
+    deadline = host_deadline(m);
+    if (!m->config.exact)
+        late = idle_late(&m->idle, before, deadline, board_deadline_once(m->board));
+    woken = io_sleep(&m->io, deadline + late, &m->v->event, WAKE);
+    after = io_now();
+    idle_woke(&m->idle, after, !woken);
     if (m->profile)
-        before = io_now();
-    io_sleep(&m->io, host_deadline(m), &m->v->event, WAKE);
-    if (m->profile)
-        profile_slept(m->profile, io_now() - before);
+        profile_slept(m->profile, after - before);
 }
 
 static void say_triple_fault(struct machine *m)

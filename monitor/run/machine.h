@@ -26,6 +26,7 @@ struct machine_config {
     unsigned boot_menu_wait_ms;
     int debug_exit_base, debug_exit_size; // base -1: none
     bool apic;                    // local APIC and I/O APIC, where the CPU model has one
+    bool exact;                   // the tick of an idle guest is never late (idle.h)
     bool no_reboot;
     struct profile_config profile;
     unsigned timeout_s;           // 0: none

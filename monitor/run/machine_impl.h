@@ -3,6 +3,7 @@
 #ifndef RING3_MONITOR_RUN_MACHINE_IMPL_H
 #define RING3_MONITOR_RUN_MACHINE_IMPL_H
 
+#include "idle.h"
 #include "io.h"
 #include "lowmem.h"
 #include "machine.h"
@@ -28,6 +29,7 @@ struct machine {
     const struct engine_ops *ops;
     struct engine *engine;
     struct io io;
+    struct idle idle;
     struct profile *profile; // or NULL
 
     u32 requests;       // REQ_*; atomic

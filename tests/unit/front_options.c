@@ -160,6 +160,7 @@ START_TEST(test_wrong)
           "too often");
     wrong(PARSE("-machine", "q35"), "one machine, pc");
     wrong(PARSE("-machine", "apic=perhaps"), "apic=on|off");
+    wrong(PARSE("-machine", "exact-ticks"), "exact-ticks=on|off");
     wrong(PARSE("-device", "sb16"), "no such device");
     wrong(PARSE("-device", "isa-debug-exit,iobase=0x10000"), "no port");
     wrong(PARSE("-device", "isa-debug-exit,iosize=0"), "no size");
