@@ -15,6 +15,7 @@
 #define MAX_TESTS 64
 #define SHOWN_TESTS 3
 #define CELL 256
+#define SURE 5 // executions without an exception, at least, that make a random test one of the form's
 
 static const char *const since[ISA_COUNT] = {
     [ISA_386] = "386", [ISA_486] = "486", [ISA_P5] = "Pentium", [ISA_CMOV] = "P6", [ISA_MMX] = "MMX", [ISA_P6] = "P6",
@@ -35,6 +36,7 @@ struct table {
     struct test {
         const char *name;
         struct record *record;
+        bool random; // cases at random
     } test[MAX_TESTS];
     unsigned tests, problems;
     const struct cpu_model *max;
@@ -113,7 +115,10 @@ static void find_tests(const struct table *t, unsigned i, char *cell)
 
     *cell = '\0';
     for (unsigned k = 0; k < t->tests; k++) {
-        if (!executes(t->test[k].record, i))
+        const struct record *r = t->test[k].record;
+
+        // What comes up now and then may not come up once the generator has changed.
+        if (!executes(r, i) || (t->test[k].random && r->of[i].fine < SURE && !only_faults(&r->forms.form[i])))
             continue;
         n++;
         if (shown < SHOWN_TESTS)
@@ -300,6 +305,7 @@ static bool read_tests(struct table *t, char **arguments)
             return false;
         *path++ = '\0';
         t->test[t->tests].name = *arguments;
+        t->test[t->tests].random = strcmp(*arguments, "oracle") == 0;
         t->test[t->tests].record = calloc(1, sizeof(struct record));
         forms_init(&t->test[t->tests].record->forms);
         if (!record_read(t->test[t->tests++].record, path))

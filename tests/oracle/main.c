@@ -261,7 +261,8 @@ static bool parse(int argc, char **argv, struct settings *s)
     static const struct option options[] = {
         { "seed", 1, 0, 's' }, { "cases", 1, 0, 'n' }, { "seconds", 1, 0, 't' }, { "mode", 1, 0, 'm' },
         { "kind", 1, 0, 'k' }, { "reduce", 1, 0, 'r' }, { "failures", 1, 0, 'f' }, { "list", 0, 0, 'l' },
-        { "native", 1, 0, 'N' }, { "record", 1, 0, 'c' }, { "every", 0, 0, 'e' }, { "manual", 0, 0, 'M' }, { "replay", 0, 0, 'R' }, { 0, 0, 0, 0 },
+        { "native", 1, 0, 'N' }, { "record", 1, 0, 'c' }, { "every", 0, 0, 'e' },
+        { "manual", 0, 0, 'M' }, { "replay", 0, 0, 'R' }, { 0, 0, 0, 0 },
     };
     int c;
 
@@ -304,7 +305,8 @@ int main(int argc, char **argv)
 
     if (getentropy(&s.seed, sizeof(s.seed)) < 0 || !parse(argc, argv, &s)) {
         fprintf(stderr, "usage: %s [--seed N] [--cases N] [--seconds N] [--mode LIST] [--kind LIST] [--reduce on|off]\n"
-                "       [--failures N] [--native PROGRAM] [--record FILE] [--every] [--manual] [--list] [--replay FILE...]\n", argv[0]);
+                "       [--failures N] [--native PROGRAM] [--record FILE] [--every] [--manual]\n"
+                "       [--list] [--replay FILE...]\n", argv[0]);
         return 2;
     }
     for (unsigned i = 0; s.list && i < rig_mode_count; i++)

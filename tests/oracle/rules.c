@@ -203,7 +203,7 @@ static bool fault_order_is_free(const struct insn *insn)
     case OP1(0xa6): case OP1(0xa7): // CMPS
     case OP1(0xc8):                 // ENTER: which of its many wraps or faults, with what written before
     case OP1(0xe8): case OP1(0xff): case OP1(0x9a): // CALL: the push, or the target's limit
-    case OP1(0xca):                 // RETF n: what an outer stack would be is read ahead
+    case OP1(0xca): case OP1(0xcb): // RETF: an outer stack's pointer is read ahead
     case OP1(0xcf):                 // IRET: the last dword first, or the first
     case OP1(0x61):                 // POPA: AMD's keep what was popped before the fault
         return true;

@@ -73,10 +73,12 @@ static bool leaves_the_world(const struct rig *rig, const struct insn *insn)
         return false;
     if (insn->op == OP1(0xcf) && rig->v->eflags & FL_NT)
         return true;
-    return !far_selector(rig, insn, &selector) || !(selector & 4 || (selector & ~3) == (SEL_CODE & ~3) || !(selector & ~3));
+    return !far_selector(rig, insn, &selector) ||
+           !(selector & 4 || (selector & ~3) == (SEL_CODE & ~3) || !(selector & ~3));
 }
 
-static bool forbidden(const struct rules *rules, struct trace *trace, const struct insn *insn, const u8 *bytes, u32 ecx)
+static bool forbidden(const struct rules *rules, struct trace *trace, const struct insn *insn,
+                      const u8 *bytes, u32 ecx)
 {
     u32 undefined = 0;
 
@@ -84,8 +86,15 @@ static bool forbidden(const struct rules *rules, struct trace *trace, const stru
         return true;
     if (insn->attr & INSN_STRING && insn->prefix & (PFX_REP | PFX_REPNE))
         trace->repeats = true;
-    if (insn_shows_pointers(insn))
+    if (insn_shows_pointers(insn)) {
         trace->shows_pointers = true;
+        if (trace->moves) // bt stores the selectors of now: a known deviation
+            return true;
+    }
+    trace->computes |= !!(insn->attr & INSN_X87);
+    if (insn->sensitive == SENS_POP_SEG || insn->sensitive == SENS_MOV_TO_SEG ||
+        insn->sensitive == SENS_LOAD_FAR_PTR || insn->flow == FLOW_FAR)
+        trace->moves |= trace->computes;
     if (rules->mask_undefined) {
         undefined = insn_undefined_flags(insn, ecx);
         if (insn->flags_read & trace->undefined & ~undefined || insn_undefined_result(insn, ecx))
@@ -111,7 +120,8 @@ void trace_case(struct rig *rig, const struct rules *rules, const struct oracle_
         step->eip = v->eip;
         step->fetched = insn_decode(&step->insn, bytes, n, v->seg[S_CS].attr & SEG_DB) == INSN_OK;
         if (step->fetched &&
-            (leaves_the_world(rig, &step->insn) || forbidden(rules, trace, &step->insn, bytes, v->gpr[R_ECX])))
+            (leaves_the_world(rig, &step->insn) ||
+             forbidden(rules, trace, &step->insn, bytes, v->gpr[R_ECX])))
             return;
         if (interp_step(v) == CPU_TRIPLE_FAULT)
             return;

@@ -13,6 +13,8 @@ struct trace {
     bool usable;          // it came to an end without an instruction that the rules forbid
     bool repeats;         // a repeated string instruction was among them
     bool shows_pointers;  // FNSTENV or FNSAVE was
+    bool computes;        // an x87 instruction was
+    bool moves;           // a segment register, CS included, was loaded behind one
     u32 undefined;        // flags that are undefined at the end, if the rules mask them
     unsigned steps;       // executed; the last of them is the one that ended it
     struct trace_step {

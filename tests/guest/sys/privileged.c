@@ -132,6 +132,15 @@ static void fxsave(void)
     write_cr4(cr4);
 }
 
+// Not privileged, but random operands seldom leave it a stack.
+static void enter(void)
+{
+    u32 frame;
+
+    __asm__ volatile("movl %%esp, %%eax; enter $16, $3; subl %%esp, %%eax; leave" : "=a"(frame) : : "memory", "cc");
+    check("ENTER 16, 3", frame, 4 * 4 + 16);
+}
+
 // ---- Control
 static void control(void)
 {
@@ -268,6 +277,7 @@ _Noreturn void kernel_main(void)
     segments();
     descriptors();
     fxsave();
+    enter();
     control();
     counters();
     fast_calls();
