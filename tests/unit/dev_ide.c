@@ -315,6 +315,51 @@ START_TEST(dma_tables_that_do_not_fit)
 }
 END_TEST
 
+// What cannot be read is an uncorrectable error at its place; the drive goes on.
+START_TEST(unreadable)
+{
+    u8 buf[512];
+
+    ck_assert_int_eq(ftruncate(disk_fd, 5000 * 512), 0);
+    command(BASE, 0xe0, 4999, 3, 0x20);
+    ck_assert_uint_eq(done(BASE), 0x58);
+    fetch(BASE, buf, 512);
+    ck_assert_uint_eq(done(BASE), 0x51);
+    ck_assert_uint_eq(in(BASE + 1), 0x40);
+    ck_assert_uint_eq(in(BASE + 3) | in(BASE + 4) << 8, 5000);
+    prd(0x1000, 0x20000, 1024, true);
+    command(BASE, 0xe0, 6000, 2, 0xc8);
+    ck_assert_uint_eq(dma(true, BM) & 4, 4);
+    ck_assert_uint_eq(in(BASE + 7), 0x51);
+    ck_assert_uint_eq(in(BASE + 1), 0x40);
+    command(BASE, 0xe0, 10, 1, 0x20);
+    ck_assert_uint_eq(done(BASE), 0x58);
+    fetch(BASE, buf, 512);
+    ck_assert(holds(buf, 10, 1));
+}
+END_TEST
+
+// A transfer whose bus master is never started waits until a reset, and holds nothing else up.
+START_TEST(dma_that_never_starts)
+{
+    u8 buf[512];
+
+    prd(0x1000, 0x20000, 512, true);
+    command(BASE, 0xe0, 3, 1, 0xc8);
+    rig_run(r, board, 5000000000ull);
+    ck_assert_uint_eq(in(0x3f6) & 0x80, 0x80);
+    ck_assert_uint_eq(in(BM + 2) & 4, 0);
+    command(BASE, 0xe0, 0, 1, 0xec); // not heard
+    ck_assert_uint_eq(in(0x3f6) & 0x80, 0x80);
+    out(0x3f6, 4);
+    out(0x3f6, 0);
+    command(BASE, 0xe0, 3, 1, 0x20);
+    ck_assert_uint_eq(done(BASE), 0x58);
+    fetch(BASE, buf, 512);
+    ck_assert(holds(buf, 3, 1));
+}
+END_TEST
+
 // A reset in the middle leaves a drive that works.
 START_TEST(reset_while_busy)
 {
@@ -454,6 +499,8 @@ int main(void)
     tcase_add_test(t, interrupts);
     tcase_add_test(t, dma_transfers);
     tcase_add_test(t, dma_tables_that_do_not_fit);
+    tcase_add_test(t, unreadable);
+    tcase_add_test(t, dma_that_never_starts);
     tcase_add_test(t, reset_while_busy);
     tcase_add_test(t, cd_read);
     tcase_add_test(t, cd_change);
