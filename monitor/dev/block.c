@@ -86,6 +86,7 @@ static void *worker(void *opaque)
     pthread_mutex_lock(&b->lock);
     while (!b->ending || b->queue.first) {
         struct block_request *r = list_take(&b->queue);
+        bool first;
 
         if (!r) {
             b->working = false;
@@ -97,9 +98,13 @@ static void *worker(void *opaque)
         pthread_mutex_unlock(&b->lock);
         r->error = carry_out(b, r);
         pthread_mutex_lock(&b->lock);
+        first = !b->finished.first;
         list_add(&b->finished, r);
-        if (b->host->kick)
-            b->host->kick(b->host->opaque);
+        if (!first || !b->host->kick) // block_poll is on its way already
+            continue;
+        pthread_mutex_unlock(&b->lock);
+        b->host->kick(b->host->opaque);
+        pthread_mutex_lock(&b->lock);
     }
     b->working = false;
     pthread_cond_broadcast(&b->idle);
