@@ -6,16 +6,38 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define SLOT_HASH (SPACE_SLOTS * 2)
+#define JUMP_BYTES (SPACE_JUMPS * sizeof(u32))
+
+// An empty jump table in a memfd: spaces map it copy-on-write, and have memory only where they filled entries.
+static int empty_jumps(u32 default_target)
+{
+    int fd = memfd_create("ring3-jumps", MFD_CLOEXEC);
+    u32 *jump;
+
+    if (fd < 0 || ftruncate(fd, JUMP_BYTES) < 0)
+        return fd;
+    jump = mmap(NULL, JUMP_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (jump == MAP_FAILED) {
+        close(fd);
+        return -1;
+    }
+    for (u32 i = 0; i < SPACE_JUMPS; i++)
+        jump[i] = default_target;
+    munmap(jump, JUMP_BYTES);
+    return fd;
+}
 
 bool spaces_init(struct spaces *s, u32 default_target, struct err *err)
 {
     memset(s, 0, sizeof(*s));
     s->default_target = default_target;
+    s->empty_jumps = empty_jumps(default_target);
     s->slot_hash = calloc(SLOT_HASH, sizeof(*s->slot_hash));
     s->slot_place = calloc(SPACE_SLOTS, sizeof(*s->slot_place));
-    if (!s->slot_hash || !s->slot_place)
+    if (!s->slot_hash || !s->slot_place || s->empty_jumps < 0)
         return err_set(err, EXIT_HOST, "out of memory for the branch slots");
     return true;
 }
@@ -29,6 +51,8 @@ void spaces_destroy(struct spaces *s)
     }
     free(s->slot_hash);
     free(s->slot_place);
+    if (s->empty_jumps > 0)
+        close(s->empty_jumps);
     memset(s, 0, sizeof(*s));
 }
 
@@ -67,8 +91,8 @@ static void table_create(struct spaces *s, struct space *space)
                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     CHECK(t != MAP_FAILED);
-    for (u32 i = 0; i < SPACE_JUMPS; i++)
-        t->jump[i] = s->default_target;
+    CHECK(mmap(t->jump, JUMP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, s->empty_jumps, 0) ==
+          t->jump);
     for (u32 i = 0; i < s->slot_count; i++)
         t->slot[i] = s->default_target;
     t->far[0].eip = far_empty(0);

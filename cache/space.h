@@ -63,6 +63,7 @@ struct slot_key {
 struct spaces {
     struct space space[SPACE_MAX];
     u32 default_target; // low address of the look-up stub
+    int empty_jumps;    // descriptor of a jump table that leads nowhere but there
     u64 clock;
     struct slot_key *slot_hash; // open addressing
     u32 *slot_place;            // where in slot_hash each number stands
