@@ -50,7 +50,8 @@ static void install_handlers(void)
     struct sigaction action = { .sa_handler = asked_to_end, .sa_flags = SA_ONSTACK | SA_RESTART };
 
     term_guard();
-    sigemptyset(&action.sa_mask);
+    // None of the others inside: a kick of the vCPU has to find the guest's code, not this handler.
+    sigfillset(&action.sa_mask);
     for (unsigned i = 0; i < ARRAY_LEN(ends); i++)
         sigaction(ends[i], &action, NULL);
     // A reader of our output that goes away is an error of write, not our death.

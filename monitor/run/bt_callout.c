@@ -295,6 +295,14 @@ static u64 event(struct vcpu *v, const void *data)
         const struct block_insn *first = &e->blocks.insn[b->insn_first];
 
         if (b->host + insn->host == f->resume) {
+            if (insn->flags & BLOCK_INSN_REP) { // may have done some iterations: RF tells, which the emulator sets
+                bt_state_at(e, b, insn);
+                if (insn->flags & BLOCK_INSN_SHADOW)
+                    v->shadow = 2;
+                bt_ran_to(e, f->resume, 1);
+                e->count.emulated++;
+                return bt_deliver(e, interp_step(v));
+            }
             // Instructions may have no code of their own (ESP adjusted later, flags that are dead): none of them is done.
             while (insn > first && insn[-1].host == insn->host)
                 insn--;

@@ -19,7 +19,8 @@
 
 #define INSTRUCTIONS 100000 // of a guest in lockstep
 #define BUDGET 100000      // in the interpreter, before it counts as one that does not end
-#define HUNG_S 20
+#define HUNG_S 60
+#define ENDLESS_US 8000000 // BUDGET takes milliseconds
 
 static const char *const bt_options[] = {
     "", "direct=off", "chain=off", "returns=off", "esp=off", "lahf=off", "sensitive=off", "loops=off,young=off",
@@ -115,11 +116,15 @@ static const char *difference(struct machine *a, struct machine *b)
 }
 
 static struct machine *ticking; // for the signal handler
+static volatile bool too_long;  // ticking should have ended by itself
 
 static void tick(int signo)
 {
     (void)signo;
-    if (ticking) {
+    if (ticking && too_long) {
+        vcpu_post(ticking->v, EV_STOP);
+        ticking->ops->kick(ticking->engine);
+    } else if (ticking) {
         vcpu_post(ticking->v, EV_KICK | (ticking->clock_reads++ & 1 ? EV_INTR : 0));
         ticking->ops->kick(ticking->engine);
     }
@@ -127,7 +132,7 @@ static void tick(int signo)
 
 static void timer(unsigned us)
 {
-    struct itimerval it = { { 0, us }, { 0, us } };
+    struct itimerval it = { { us / 1000000, us % 1000000 }, { us / 1000000, us % 1000000 } };
 
     setitimer(ITIMER_REAL, &it, NULL);
 }
@@ -148,9 +153,15 @@ static bool run_alone(struct fuzz *z, struct rng *rng)
     exit = interp_run(ref->v, BUDGET);
     machine_load(m, &z->guest);
     if (exit != CPU_RAN) {
+        ticking = m;
+        too_long = true;
+        timer(ENDLESS_US);
         do
             bt_exit = m->ops->run(m->engine);
-        while (bt_exit == CPU_RAN);
+        while (bt_exit == CPU_RAN && !(m->v->event & EV_STOP));
+        timer(0);
+        too_long = false;
+        ticking = NULL;
         cpu_fpu_acquire(m->v);
         if (ref->clock_reads) // bt reads the host's clock inline
             return true;
@@ -201,6 +212,8 @@ static bool run_case(struct fuzz *z, u64 number)
 static void child(struct fuzz *z, u64 first, time_t until)
 {
     struct sigaction action = { .sa_handler = tick, .sa_flags = SA_RESTART | SA_ONSTACK };
+
+    sigfillset(&action.sa_mask); // the kick comes when translated code goes on
 
     sigaction(SIGALRM, &action, NULL);
     z->lockstep = machine_new("lockstep", "every=16");
