@@ -117,7 +117,7 @@ struct vcpu {
     u64 apic_base;  // IA32_APIC_BASE
     bool has_apic;  // there is a local APIC for it
     u32 sysenter_cs, sysenter_esp, sysenter_eip;
-    u64 mtrr[16], mtrr_deftype, pat;
+    u64 mtrr[16], mtrr_fixed[11], mtrr_deftype, pat;
     u64 misc_msr[8];
 
     // x87, MMX and SSE, in FXSAVE's 32-bit format (SDM volume 1, 10.5.1.1): valid for C code

@@ -31,6 +31,7 @@ void cpu_reset(struct vcpu *v)
         v->apic_base |= APIC_BASE_ENABLE;
     v->sysenter_cs = v->sysenter_esp = v->sysenter_eip = 0;
     memset(v->mtrr, 0, sizeof(v->mtrr));
+    memset(v->mtrr_fixed, 0, sizeof(v->mtrr_fixed));
     v->mtrr_deftype = 0;
     v->pat = 0x0007040600070406;
     memset(v->misc_msr, 0, sizeof(v->misc_msr));

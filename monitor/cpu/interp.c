@@ -45,7 +45,7 @@ static inline bool code32(const struct vcpu *v)
 void interp_fetch(struct vcpu *v, struct insn *insn)
 {
     const struct seg *cs = &v->seg[S_CS];
-    u32 room = cs->limit - v->eip;
+    u32 room = cs->limit == 0xffffffff ? INSN_MAX : cs->limit - v->eip; // over 4 GiB it goes on at 0
     unsigned want = room >= INSN_MAX - 1 ? INSN_MAX : room + 1, have;
     u8 bytes[16] = { 0 };
     gla_t gla = cs->base + v->eip;

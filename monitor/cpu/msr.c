@@ -8,8 +8,9 @@
 enum {
     MSR_EBL_CR_POWERON = 0x2a, MSR_TSC_ADJUST = 0x3b, MSR_BBL_CR_CTL = 0x119,
     MSR_DEBUGCTL = 0x1d9, MSR_MTRR_LAST = 0x20f,
+    MSR_MTRR_64K = 0x250, MSR_MTRR_16K = 0x258, MSR_MTRR_4K = 0x268, MSR_MTRR_4K_LAST = 0x26f,
 };
-#define MTRR_CAP 0x408 // eight variable ranges, no fixed ones, write combining
+#define MTRR_CAP 0x508 // eight variable ranges, the fixed ones, write combining
 #define MICROCODE_REVISION 0x219
 
 // Which CPUID.1:EDX bit announces a register; 0: none needed, ~0: there is no such register.
@@ -34,6 +35,9 @@ static u32 msr_feature(const struct vcpu *v, u32 msr)
     case MSR_MTRRCAP:
     case MSR_MTRR_DEFTYPE:
     case MSR_MTRR_FIRST ... MSR_MTRR_LAST:
+    case MSR_MTRR_64K:
+    case MSR_MTRR_16K ... MSR_MTRR_16K + 1:
+    case MSR_MTRR_4K ... MSR_MTRR_4K_LAST:
         return CPUID_MTRR;
     case MSR_SYSENTER_CS:
     case MSR_SYSENTER_ESP:
@@ -93,6 +97,12 @@ static u64 *msr_slot(struct vcpu *v, u32 msr)
         return &v->mtrr_deftype;
     case MSR_MTRR_FIRST ... MSR_MTRR_LAST:
         return &v->mtrr[msr - MSR_MTRR_FIRST];
+    case MSR_MTRR_64K:
+        return &v->mtrr_fixed[0];
+    case MSR_MTRR_16K ... MSR_MTRR_16K + 1:
+        return &v->mtrr_fixed[1 + msr - MSR_MTRR_16K];
+    case MSR_MTRR_4K ... MSR_MTRR_4K_LAST:
+        return &v->mtrr_fixed[3 + msr - MSR_MTRR_4K];
     case MSR_PAT:
         return &v->pat;
     default:
@@ -131,15 +141,25 @@ static bool memory_type_ok(u8 type, bool pat)
     return type == 0 || type == 1 || (type >= 4 && type <= 6) || (pat && type == 7);
 }
 
+// Eight of them, a byte each.
+static bool memory_types_ok(u64 types, bool pat)
+{
+    for (unsigned i = 0; i < 8; i++)
+        if (!memory_type_ok(types >> 8 * i, pat))
+            return false;
+    return true;
+}
+
 // Whether the register takes the value.
 static bool msr_valid(u32 msr, u64 value)
 {
     switch (msr) {
     case MSR_PAT:
-        for (unsigned i = 0; i < 8; i++)
-            if (!memory_type_ok(value >> 8 * i, true))
-                return false;
-        return true;
+        return memory_types_ok(value, true);
+    case MSR_MTRR_64K:
+    case MSR_MTRR_16K ... MSR_MTRR_16K + 1:
+    case MSR_MTRR_4K ... MSR_MTRR_4K_LAST:
+        return memory_types_ok(value, false);
     case MSR_MTRR_DEFTYPE:
         return memory_type_ok(value, false) && !(value & ~0xcffull);
     case MSR_MTRR_FIRST ... MSR_MTRR_LAST:

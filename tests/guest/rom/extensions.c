@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Stages 20 to 25: x87, and what came with the 486, Pentium and P6.
+// Stages 20 to 25: x87, DMA into code, and what came with the 486, Pentium and P6.
 #include "rom.h"
 
 static volatile u32 interrupts;
@@ -111,7 +111,7 @@ static void pentium(void)
     u64 cell = 0x200000001ull;
     u8 zf;
 
-    stage(0x22, "Pentium: CPUID, CMPXCHG8B, RDTSC, MSRs, 4 MiB pages");
+    stage(0x23, "Pentium: CPUID, CMPXCHG8B, RDTSC, MSRs, 4 MiB pages");
     cpuid(0, out);
     MUST(out[0] >= 1);
     cpuid(1, out);
@@ -167,7 +167,7 @@ static void p6(void)
     u8 cf;
 
     cpuid(1, out);
-    stage(0x23, "P6: CMOVcc, FCOMI, UD2, SYSENTER, global pages, PAE");
+    stage(0x24, "P6: CMOVcc, FCOMI, UD2, SYSENTER, global pages, PAE");
     if (out[3] & 1 << 15) {
         __asm__("cmpl %1, %0; cmovb %1, %0" : "+r"(a) : "r"(b));
         MUST(a == 2);
@@ -220,7 +220,7 @@ static void simd(void)
     u64 bytes = 0xff01fe027f038004ull;
 
     cpuid(1, out);
-    stage(0x24, "MMX and SSE");
+    stage(0x25, "MMX and SSE");
     if (out[3] & 1 << 23) {
         __asm__ volatile("movq %0, %%mm0; paddusb %%mm0, %%mm0; movq %%mm0, %0; emms"
                          : "+m"(bytes));
@@ -242,6 +242,41 @@ static void simd(void)
     MUST(sum == 0x1f80);
 }
 
+// ---- Devices that write code: fw_cfg has DMA; on other machines there is nothing to see.
+static u32 swap(u32 x)
+{
+    return x << 24 | (x & 0xff00) << 8 | (x >> 8 & 0xff00) | x >> 24;
+}
+
+static void dma(void)
+{
+    static volatile u32 request[4];
+    u8 *code = arena[5];
+    u32 value;
+
+    outw(0x510, 0);
+    if (inb(0x511) != 'Q' || inb(0x511) != 'E' || inb(0x511) != 'M' || inb(0x511) != 'U')
+        return;
+    stage(0x22, "code that a device writes");
+    for (u32 i = 0; i < 100; i++) {
+        code[0] = 0xb8, code[5] = 0xc3; // MOV EAX, i; RET
+        *(volatile u32 *)(code + 1) = i;
+        __asm__ volatile("call *%1" : "=a"(value) : "r"(code) : "memory");
+        MUST(value == i);
+        request[0] = swap(8 | 2); // select item 0, the signature, and read it
+        request[1] = swap(4);
+        request[2] = 0;
+        request[3] = swap((u32)code + 1);
+        __asm__ volatile("" : : : "memory");
+        outl(0x514, 0);
+        outl(0x518, swap((u32)request));
+        while (request[0])
+            continue;
+        __asm__ volatile("call *%1" : "=a"(value) : "r"(code) : "memory");
+        MUST(value == 0x554d4551);
+    }
+}
+
 // A processor with CPUID lets EFLAGS.ID change.
 static bool has_cpuid(void)
 {
@@ -256,6 +291,7 @@ void extension_stages(void)
 {
     x87();
     i486();
+    dma();
     if (!has_cpuid())
         return;
     pentium();
