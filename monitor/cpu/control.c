@@ -8,8 +8,8 @@
 #define CR0_DEFINED                                                                          \
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |\
      CR0_PG)
-// Changing one of these changes what addresses mean.
-#define CR0_PAGING (CR0_PE | CR0_WP | CR0_PG)
+// Changing one of these changes what addresses mean. PE alone does not: paging is off then, before and after.
+#define CR0_PAGING (CR0_WP | CR0_PG)
 #define CR4_PAGING (CR4_PSE | CR4_PAE | CR4_PGE)
 
 // P aside, a PDPTE has PWT, PCD, three ignored bits and an address of up to 36 bits (SDM 4.4.1).

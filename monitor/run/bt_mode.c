@@ -134,14 +134,14 @@ u32 bt_mode(const struct vcpu *v)
 static void refresh_segment(const struct vcpu *v, struct bt_frame *f, int s)
 {
     const struct seg *seg = &v->seg[s];
-    bool plain = seg->limit == ~0u && (seg->attr & (SEG_P | SEG_S | SEG_CODE | SEG_W | SEG_E)) ==
-                                          (SEG_P | SEG_S | SEG_W);
+    bool data = (seg->attr & (SEG_P | SEG_S | SEG_CODE | SEG_W | SEG_E)) == (SEG_P | SEG_S | SEG_W);
+    bool plain = data && seg->limit == ~0u;
 
     f->seg_asid[s] = plain ? v->asid : ASID_POISON;
     f->seg_window[s] = f->window + (plain ? 0 : WINDOW_POISON);
     f->seg_origin[s] = f->window + seg->base;
-    f->seg_rlimit[s] = read_limit(v, seg);
-    f->seg_wlimit[s] = write_limit(v, seg);
+    f->seg_rlimit[s] = data ? seg->limit : read_limit(v, seg);
+    f->seg_wlimit[s] = data ? seg->limit : write_limit(v, seg);
 }
 
 void bt_refresh_key(struct engine *e)
