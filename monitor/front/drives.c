@@ -176,7 +176,6 @@ bool options_drive(struct machine_config *m, const char *text, struct err *err)
 
     if (!d || !copy)
         return false;
-    d->image.rerror = BLOCK_ERROR_REPORT;
     while ((part = next_part(&rest))) {
         char *value = strchr(part, '=');
 
