@@ -5,14 +5,17 @@
 //                     ^                                                       |
 //                     +--- host address to go on at, or `leave` --------------+
 //
-// A callout stub saves the whole guest state to struct vcpu, runs the C function on the monitor's stack, and goes on
-// where it says. Host signals in translated code are turned into a callout by pointing the host's RIP at `signal`.
+// A callout stub saves the whole guest state to struct vcpu, runs the C function on the monitor's
+// stack, and goes on
+// where it says. Host signals in translated code are turned into a callout by pointing the host's
+// RIP at `signal`.
 #ifndef RING3_BT_STUBS_H
 #define RING3_BT_STUBS_H
 
 #include "emit.h"
 
-// A C function behind a stub: data is what follows the call in the code (struct bt_site, struct bt_link), in the
+// A C function behind a stub: data is what follows the call in the code (struct bt_site, struct
+// bt_link), in the
 // executable view. Returns the host address to go on at.
 typedef u64 (*bt_callout)(struct vcpu *v, const void *data);
 
@@ -22,11 +25,14 @@ struct bt_callouts {
     bt_callout memory;  // struct bt_site; the linear address in frame.r8
     bt_callout emulate; // struct bt_site, then struct insn
     bt_callout signal;  // no data: frame.fault_*
-    bt_callout event;   // no data: an event came before re-entry; frame.resume is where we would have gone
-    bt_callout changed; // the block that calls it no longer is what memory holds; data: an address in it
+    // no data: an event came before re-entry; frame.resume is where we would have gone
+    bt_callout event;
+    // the block that calls it no longer is what memory holds; data: an address in it
+    bt_callout changed;
 };
 
-// lookup: r8d's target, in C. probe: in the current space's far table first. jump: the same, through the jump table first; what is there checks r8d.
+// lookup: r8d's target, in C. probe: in the current space's far table first. jump: the same,
+// through the jump table first; what is there checks r8d.
 struct bt_stubs {
     u32 enter, resume, leave, lookup, probe, jump, link, memory, emulate, signal, changed,
         sentinel;
