@@ -440,7 +440,9 @@ static bool describe(struct board *board, struct err *err)
     config.acpi_len = board_acpi_tables(board, 0, NULL, 0);
     config.acpi = acpi = calloc(1, config.acpi_len);
     ok = acpi && board_acpi_tables(board, 0, acpi, config.acpi_len) == config.acpi_len
-         && firmware_describe(&board->fw, &config);
+         && firmware_describe(&board->fw, &config)
+         && (!board->config.kernel || linuxboot_describe(&board->fw, board->config.kernel));
+    board->config.kernel = NULL;
     free(acpi);
     return ok || err_set(err, EXIT_HOST, "out of memory for the firmware's tables");
 }

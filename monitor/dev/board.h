@@ -57,6 +57,14 @@ struct board_host {
     bool (*memory_place)(void *opaque, u32 base, u32 len, u32 handle, u32 offset, enum memory_kind kind);
 };
 
+// A Linux kernel that firmware is to start, in pieces.
+struct board_kernel {
+    const u8 *setup, *kernel, *initrd;  // 16-bit part, patched for its loader; the rest; may be NULL
+    u32 setup_len, kernel_len, initrd_len;
+    u32 initrd_at;
+    const char *cmdline;
+};
+
 struct board_config {
     u64 ram_size;
     int debug_exit_base;  // -1: no isa-debug-exit
@@ -72,6 +80,7 @@ struct board_config {
     unsigned boot_menu_wait_ms;
     bool apic;             // the CPU has a local APIC, and so the board an I/O APIC
     u32 cpu_signature, cpu_features; // CPUID.1's EAX and EDX, for the MP table
+    const struct board_kernel *kernel; // NULL: none; copied
     const struct board_drive *drive; // copied, but not its strings
     unsigned drives;
     const u8 *vga_rom;     // the VGA's option ROM, copied; vga_rom_len 0: none

@@ -21,6 +21,7 @@
 #include "ide.h"
 #include "ioapic.h"
 #include "lines.h"
+#include "linuxboot.h"
 #include "lpt.h"
 #include "mc146818.h"
 #include "mptable.h"

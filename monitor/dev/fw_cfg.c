@@ -14,6 +14,7 @@
 #define DMA_SKIP BIT(2)
 #define DMA_SELECT BIT(3)
 #define DMA_WRITE BIT(4)
+#define DMA_BEYOND (1u << 20)
 #define DMA_SIGNATURE 0x51454d5520434647ull // "QEMU CFG"
 
 static void put_be(u8 *to, u64 value, unsigned size)
@@ -62,7 +63,8 @@ bool fw_cfg_set(struct fw_cfg *fw, u16 key, const void *data, u32 len)
         item = &fw->item[fw->count++];
         *item = (struct fw_cfg_item){ .key = key };
     }
-    memcpy(copy, data, len);
+    if (len)
+        memcpy(copy, data, len);
     free(item->data);
     item->data = copy;
     item->len = len;
@@ -136,6 +138,13 @@ static void select_item(struct fw_cfg *fw, u16 key)
     fw->offset = 0;
 }
 
+static u32 fw_cfg_left(struct fw_cfg *fw)
+{
+    const struct fw_cfg_item *item = find(fw, fw->selected);
+
+    return item && fw->offset < item->len ? item->len - fw->offset : 0;
+}
+
 // Copies the next bytes of the selected item to buf, unless that is NULL; past its end there are zeroes.
 static void take(struct fw_cfg *fw, u8 *buf, u32 len)
 {
@@ -201,6 +210,9 @@ static void dma_run(struct fw_cfg *fw)
     len = get_be(command + 4, 4);
     if (control & DMA_SELECT)
         select_item(fw, control >> 16);
+    // What is asked for beyond the item's end is zero, and no work worth an interruption.
+    if (len > fw_cfg_left(fw) + DMA_BEYOND)
+        len = fw_cfg_left(fw) + DMA_BEYOND;
     if (control & DMA_READ)
         dma_read(fw, get_be(command + 8, 8), len);
     else if (control & DMA_WRITE)

@@ -8,6 +8,7 @@
 //   top    initrd, as high as the kernel can reach
 #include "image.h"
 
+#include <stdlib.h>
 
 // Offsets in the setup header (in the file) and, the same, in boot_params.
 enum {
@@ -216,4 +217,68 @@ bool bzimage_load(const struct load_config *config, const struct image *image, s
     v->gpr[R_ESI] = LOW_BOOT_PARAMS;
     v->gpr[R_ESP] = LOW_BOOT_PARAMS;
     return true;
+}
+
+// ---- Under firmware
+
+// What firmware keeps for itself at the top of memory.
+#define FIRMWARE_TOP 0x100000u
+
+bool load_for_firmware(struct load_firmware *out, const struct load_config *config, u64 ram_size,
+                       struct err *err)
+{
+    struct image image, initrd = { .bytes = NULL };
+    enum image_kind kind;
+    struct bzimage bz;
+    u64 top = ram_size - FIRMWARE_TOP;
+    u8 *header;
+
+    memset(out, 0, sizeof(*out));
+    if (!image_read(&image, config->kernel, "kernel", err))
+        return false;
+    out->file = image.bytes;
+    if (!load_identify(image.bytes, image.size, image.name, &kind, err))
+        return false;
+    if (kind != IMAGE_BZIMAGE)
+        return err_set(err, EXIT_INPUT, "with -bios, -kernel starts Linux kernels alone, and %s is none: leave "
+                       "-bios out", image.name);
+    if (!bzimage_parse(&bz, &image, err))
+        return false;
+    if (bz.version < 0x202 || !bz.high)
+        return err_set(err, EXIT_INPUT, "the kernel %s is too old to be started by firmware: leave -bios out",
+                       image.name);
+    if (bz.end > top)
+        return err_set(err, EXIT_INPUT, "the kernel %s does not fit: it needs memory up to %#llx; use a larger -m",
+                       image.name, (unsigned long long)bz.end);
+    if (config->append && strlen(config->append) > bz.cmdline_max)
+        return err_set(err, EXIT_USAGE, "-append is too long: the kernel %s takes %u characters", image.name,
+                       bz.cmdline_max);
+    out->setup = header = image.bytes;
+    out->setup_len = bz.setup_len;
+    out->kernel = image.bytes + bz.setup_len;
+    out->kernel_len = (u32)bz.kernel_len;
+    if (config->initrd) {
+        if (!image_read(&initrd, config->initrd, "initrd", err))
+            return false;
+        out->initrd = initrd.bytes;
+        out->initrd_len = (u32)initrd.size;
+        out->initrd_at = bzimage_initrd(&bz, config->initrd, initrd.size, top, err);
+        if (!out->initrd_at)
+            return false;
+    }
+    header[H_TYPE_OF_LOADER] = 0xff;
+    header[H_LOADFLAGS] |= CAN_USE_HEAP;
+    put16(header, H_HEAP_END_PTR, 0xfe00);
+    put32(header, H_CODE32_START, 0x100000);
+    put32(header, H_RAMDISK_IMAGE, out->initrd_at);
+    put32(header, H_RAMDISK_SIZE, out->initrd_len);
+    put32(header, H_CMD_LINE_PTR, LOAD_FIRMWARE_CMDLINE);
+    return true;
+}
+
+void load_firmware_free(struct load_firmware *pieces)
+{
+    free(pieces->file);
+    free(pieces->initrd);
+    memset(pieces, 0, sizeof(*pieces));
 }

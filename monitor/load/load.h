@@ -22,6 +22,18 @@ struct load_config {
 bool load_guest(const struct load_config *config, struct vcpu *v, struct phys *phys,
                 struct err *err);
 
+// A Linux kernel for firmware to start: its 16-bit part, patched as a boot loader does it (boot protocol
+// 2.02 and later, bzImage only), what follows it, and an initrd with the place it is meant for. The
+// command line goes to LOAD_FIRMWARE_CMDLINE.
+struct load_firmware {
+    u8 *file, *setup, *kernel, *initrd; // owned: file (which setup and kernel lie in) and initrd
+    u32 setup_len, kernel_len, initrd_len, initrd_at;
+};
+#define LOAD_FIRMWARE_CMDLINE 0x20000u
+bool load_for_firmware(struct load_firmware *out, const struct load_config *config, u64 ram_size,
+                       struct err *err);
+void load_firmware_free(struct load_firmware *pieces);
+
 // Pure parsers, for unit tests and fuzzers: image bytes in, plan out. They never read outside
 // [image, image+size).
 enum image_kind { IMAGE_BZIMAGE, IMAGE_MULTIBOOT, IMAGE_ELF32, IMAGE_BOOT_SECTOR, IMAGE_FLAT };

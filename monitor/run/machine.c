@@ -243,8 +243,31 @@ static void host_stop(void *opaque, const char *why)
 
 // ---- Building
 
+// With firmware, a kernel is the firmware's to start.
+static bool kernel_for_firmware(struct machine *m, struct load_firmware *pieces, struct board_kernel *kernel,
+                                struct err *err)
+{
+    struct load_config load = {
+        .kernel = m->config.kernel, .initrd = m->config.initrd, .append = m->config.append,
+    };
+
+    if (!load_for_firmware(pieces, &load, m->config.ram_size, err)) {
+        load_firmware_free(pieces);
+        return false;
+    }
+    *kernel = (struct board_kernel){
+        .setup = pieces->setup, .setup_len = pieces->setup_len,
+        .kernel = pieces->kernel, .kernel_len = pieces->kernel_len,
+        .initrd = pieces->initrd, .initrd_len = pieces->initrd_len, .initrd_at = pieces->initrd_at,
+        .cmdline = m->config.append ? m->config.append : "",
+    };
+    return true;
+}
+
 static bool create_board(struct machine *m, struct err *err)
 {
+    struct load_firmware pieces = { .file = NULL };
+    struct board_kernel kernel;
     u8 *rom;
     struct board_config config = {
         .ram_size = m->config.ram_size,
@@ -291,7 +314,15 @@ static bool create_board(struct machine *m, struct err *err)
     // Without it there is no picture, but a machine all the same: only SeaBIOS itself is a must.
     rom = lowmem_read(VGA_BIOS, 64u << 10, &config.vga_rom_len);
     config.vga_rom = rom;
+    if (m->config.bios && m->config.kernel) {
+        if (!kernel_for_firmware(m, &pieces, &kernel, err)) {
+            free(rom);
+            return false;
+        }
+        config.kernel = &kernel;
+    }
     m->board = board_create(&config, &host, &m->bus, m->config.log, err);
+    load_firmware_free(&pieces);
     free(rom);
     return m->board != NULL;
 }
