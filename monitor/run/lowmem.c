@@ -167,6 +167,7 @@ bool lowmem_firmware(struct lowmem *lm, const char *path, struct err *err)
     if (!bytes)
         return false;
     rom = phys_add_rom(lm->phys, 0x100000000ull - len, bytes, len);
+    lm->u_boot = memmem(bytes, len, "U-Boot 20", 9);
     free(bytes);
     if (!rom)
         return err_set(err, EXIT_INPUT, "the firmware %s is too large", path);

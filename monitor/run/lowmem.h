@@ -18,6 +18,7 @@
 struct lowmem {
     struct phys *phys;             // not owned
     u32 rom_frame;                 // of what answers at E0000; 0: no firmware
+    bool u_boot;                   // the firmware is U-Boot
     u32 rom_base;                  // where the ROM's image below 1 MiB begins
     bool write_behind[LOWMEM_AREAS]; // writes go to RAM that is not read
     bool smram;                    // RAM answers at A0000-BFFFF

@@ -343,7 +343,6 @@ static bool create_vcpu(struct machine *m, struct err *err)
     m->v->bus = &m->bus;
     m->v->model = model;
     m->v->log = m->config.log;
-    m->v->has_apic = m->config.apic && model->features_edx & CPUID_APIC;
     return true;
 }
 
@@ -366,6 +365,15 @@ static bool check_config(struct machine *m, struct err *err)
     return true;
 }
 
+// Where U-Boot sees a local APIC it starts processors, and uses MFENCE, which came with SSE2: on an older
+// CPU it would end there.
+static void choose_apic(struct machine *m)
+{
+    u32 features = m->v->model->features_edx;
+
+    m->v->has_apic = m->config.apic && features & CPUID_APIC && !(m->lowmem.u_boot && !(features & CPUID_SSE2));
+}
+
 static bool build(struct machine *m, struct err *err)
 {
     if (!check_config(m, err) || !create_vcpu(m, err))
@@ -379,8 +387,10 @@ static bool build(struct machine *m, struct err *err)
         return false;
     }
     if (!lowmem_init(&m->lowmem, &m->phys, &m->bus, err) ||
-        (m->config.bios && !lowmem_firmware(&m->lowmem, m->config.bios, err)) ||
-        !create_board(m, err))
+        (m->config.bios && !lowmem_firmware(&m->lowmem, m->config.bios, err)))
+        return false;
+    choose_apic(m);
+    if (!create_board(m, err))
         return false;
     m->v->intr_ack = board_intr_ack;
     m->v->pic = m->board;
