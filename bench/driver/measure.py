@@ -41,10 +41,18 @@ def turns(runners, number):
 
 
 def measure(plan, runners, boot_image, progress):
-    """{machine: {workload: [Sample]}}, a sample a round. A workload runs on one machine after the other before the next
-    one's turn, so that what else the host does meets all of them; a round starts each guest anew."""
+    """{machine: {workload: [Sample]}}; interrupted, what there is until then."""
     samples = {r.name: {} for r in runners}
+    try:
+        rounds(plan, runners, boot_image, progress, samples)
+    except KeyboardInterrupt:
+        print("interrupted: these are the results so far", file=sys.stderr)
+    return samples
 
+
+def rounds(plan, runners, boot_image, progress, samples):
+    """Adds a sample a round. A workload runs on one machine after the other before the next
+    one's turn, so that what else the host does meets all of them; a round starts each guest anew."""
     def note(machine, workload, sample):
         samples[machine.name].setdefault(workload.key, []).append(sample)
 
@@ -66,7 +74,6 @@ def measure(plan, runners, boot_image, progress):
             finally:
                 for session in sessions.values():
                     session.close()
-    return samples
 
 
 def measure_nano(plan, runners, folder, progress):
