@@ -446,7 +446,7 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
             return OPTIONS_DONE;
     }
     if (optind < argc) {
-        err_set(err, EXIT_USAGE, "unexpected argument %s; a kernel is given with -kernel",
+        err_set(err, EXIT_USAGE, "unexpected argument %s; a kernel is given with -kernel, a disk with -hda",
                 argv[optind]);
         return OPTIONS_ERROR;
     }

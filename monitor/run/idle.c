@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "idle.h"
 
-// The latest that a tick may be, in ns: two of Linux's usual 250 a second.
-#define LATE_MAX 8000000ull
+// The latest that a tick may be, in ns: four of Linux's usual 250 a second.
+#define LATE_MAX 16000000ull
 // A tick that takes longer than this found work.
 #define WORK 1000000ull
 // Ticks in a row before they are relied on: a quarter of a second at 250 Hz.
