@@ -147,27 +147,9 @@ static inline void decode_imm(struct insn *insn, struct cursor *c, unsigned kind
 static inline const struct row *row_find(const struct row *row, struct insn *insn, struct cursor *c)
 {
     while (row->by != BY_NONE) {
-        if (row->by == BY_PFX) {
-            // F2 and F3 select before 66 does (SDM volume 2, 2.1.2 and the opcode maps).
-            row = row->sub + (insn->prefix & PFX_REPNE ? 3 : insn->prefix & PFX_REP ? 2
-                              : insn->prefix & PFX_66 ? 1 : 0);
-            continue;
-        }
-        if (!(insn->attr & INSN_MODRM))
+        if (row->by != BY_PFX && !(insn->attr & INSN_MODRM))
             decode_modrm(insn, c);
-        switch (row->by) {
-        case BY_REG:
-            row = row->sub + insn->reg;
-            break;
-        case BY_MOD:
-            row = row->sub + (insn->mod == 3);
-            break;
-        case BY_MODREG:
-            row = row->sub + insn->reg + (insn->mod == 3 ? 8 : 0);
-            break;
-        default:
-            row = row->sub + insn->rm;
-        }
+        row = row_choose(row, insn);
     }
     return row;
 }

@@ -25,6 +25,25 @@ struct row {
     u8 by;              // enum row_by
 };
 
+// The row that a choice of `row` (row->by is not BY_NONE) leads to. All but BY_PFX look at ModRM, which must have been read.
+static inline const struct row *row_choose(const struct row *row, const struct insn *insn)
+{
+    switch (row->by) {
+    case BY_PFX:
+        // F2 and F3 select before 66 does (SDM volume 2, 2.1.2 and the opcode maps).
+        return row->sub + (insn->prefix & PFX_REPNE ? 3 : insn->prefix & PFX_REP ? 2
+                           : insn->prefix & PFX_66 ? 1 : 0);
+    case BY_REG:
+        return row->sub + insn->reg;
+    case BY_MOD:
+        return row->sub + (insn->mod == 3);
+    case BY_MODREG:
+        return row->sub + insn->reg + (insn->mod == 3 ? 8 : 0);
+    default:
+        return row->sub + insn->rm;
+    }
+}
+
 extern const struct row insn_map_1[256], insn_map_0f[256], insn_map_0f38[256], insn_map_0f3a[256];
 extern const struct row insn_x87[8][16]; // D8..DF: by modrm.reg, memory forms first
 

@@ -120,24 +120,8 @@ static const struct row *leaf(const struct insn *insn)
     static const struct row *const maps[4] = { insn_map_1, insn_map_0f, insn_map_0f38, insn_map_0f3a };
     const struct row *row = &maps[insn->op >> 8][insn->op & 0xff];
 
-    while (row->by != BY_NONE) {
-        switch (row->by) {
-        case BY_PFX:
-            row = row->sub + (insn->prefix & PFX_REPNE ? 3 : insn->prefix & PFX_REP ? 2 : insn->prefix & PFX_66 ? 1 : 0);
-            break;
-        case BY_REG:
-            row = row->sub + insn->reg;
-            break;
-        case BY_MOD:
-            row = row->sub + (insn->mod == 3);
-            break;
-        case BY_MODREG:
-            row = row->sub + insn->reg + (insn->mod == 3 ? 8 : 0);
-            break;
-        default:
-            row = row->sub + insn->rm;
-        }
-    }
+    while (row->by != BY_NONE)
+        row = row_choose(row, insn);
     return row;
 }
 
