@@ -3,12 +3,14 @@
 // kernel wants, struct boot_params (the "zero page") tells it what it gets.
 //
 //   90000  boot_params   as kernels before 2.6 expect it; later ones take its address from ESI
+//   91000  setup_data: a seed for the guest's random numbers
 //   92000  command line
 //   load   the protected-mode kernel: 10000..90000 (zImage; runs at 1000) or at 1 MiB and above
 //   top    initrd, as high as the kernel can reach
 #include "image.h"
 
 #include <stdlib.h>
+#include <sys/random.h>
 
 // Offsets in the setup header (in the file) and, the same, in boot_params.
 enum {
@@ -17,7 +19,7 @@ enum {
     H_RAMDISK_IMAGE = 0x218, H_RAMDISK_SIZE = 0x21c, H_HEAP_END_PTR = 0x224,
     H_CMD_LINE_PTR = 0x228, H_INITRD_ADDR_MAX = 0x22c, H_KERNEL_ALIGNMENT = 0x230,
     H_RELOCATABLE = 0x234, H_XLOADFLAGS = 0x236, H_CMDLINE_SIZE = 0x238,
-    H_PREF_ADDRESS = 0x258, H_INIT_SIZE = 0x260,
+    H_SETUP_DATA = 0x250, H_PREF_ADDRESS = 0x258, H_INIT_SIZE = 0x260,
     HEADER_MAX = 0x290, // where the header's part of boot_params ends
 };
 #define LOADED_HIGH BIT(0)
@@ -162,6 +164,23 @@ static bool put_cmdline(u8 *params, const struct bzimage *bz, const struct load_
     return true;
 }
 
+// struct setup_data: the next one's address, type, length, and as many bytes. Kernels from 6.0 on take type 9
+// (SETUP_RNG_SEED) for their random numbers; without it a guest that has no RDRAND waits a second for entropy when
+// the first process asks for some. Older kernels pass over types that they don't know.
+static void put_random_seed(u8 *params, struct phys *phys)
+{
+    enum { TYPE = 8, LENGTH = 12, DATA = 16, SEED_BYTES = 32, RNG_SEED = 9 };
+    u8 data[DATA + SEED_BYTES] = { 0 };
+
+    // Where the host has nothing to give, early in its own boot, the guest gathers its own.
+    if (getrandom(data + DATA, SEED_BYTES, GRND_NONBLOCK) != SEED_BYTES)
+        return;
+    put32(data, TYPE, RNG_SEED);
+    put32(data, LENGTH, SEED_BYTES);
+    phys_write(phys, LOW_SETUP_DATA, data, sizeof(data));
+    put64(params, H_SETUP_DATA, LOW_SETUP_DATA);
+}
+
 static bool put_initrd(u8 *params, const struct bzimage *bz, const struct load_config *config,
                        u64 top, struct phys *phys, struct err *err)
 {
@@ -208,6 +227,8 @@ bool bzimage_load(const struct load_config *config, const struct image *image, s
     put_screen(params);
     if (bz.version >= 0x20e && config->acpi_len)
         put64(params, B_ACPI_RSDP, config->acpi_base);
+    if (bz.version >= 0x209 && config->random_seed)
+        put_random_seed(params, phys);
     if (!put_cmdline(params, &bz, config, phys, err) ||
         (config->initrd && !put_initrd(params, &bz, config, top, phys, err)))
         return false;

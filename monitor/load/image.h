@@ -100,6 +100,7 @@ u64 memmap_top(u64 ram_size, u32 acpi_base, u32 acpi_len);
 enum {
     LOW_GDT = 0x0800,         // the flat GDT of the protocols that promise one
     LOW_BOOT_PARAMS = 0x90000, // where kernels before 2.6 look for it, whatever ESI says
+    LOW_SETUP_DATA = 0x91000,
     LOW_CMDLINE = 0x92000,
     LOW_CMDLINE_MAX = 0x8000,
     LOW_INFO = 0x90000,       // Multiboot information, strings after it

@@ -12,6 +12,7 @@ struct load_config {
     const char *initrd;  // path or NULL; for Multiboot a comma-separated list of "file args"
     const char *append;  // kernel command line or NULL
     u32 acpi_base, acpi_len; // physical range of the ACPI tables already in memory (0: none)
+    bool random_seed;    // Linux is given random bytes of the host's for its generator
 };
 
 // Recognises bzImage (Linux boot protocol 2.x, 32-bit entry), Multiboot 1 (ELF or a.out kludge),

@@ -11,6 +11,7 @@ struct profile_place;
 
 struct engine_ops {
     const char *name, *help;
+    bool repeatable; // its guests start alike each time: nothing random is put into their memory
     // options: the -bt LIST text or NULL. NULL on failure, *err filled.
     struct engine *(*create)(struct vcpu *v, const char *options, struct err *err);
     void (*destroy)(struct engine *e);

@@ -424,6 +424,7 @@ static void stats(struct engine *e, FILE *f)
 const struct engine_ops engine_lockstep = {
     .name = "lockstep",
     .help = "bt and interp side by side, compared block by block: a test of both",
+    .repeatable = true,
     .create = create,
     .destroy = destroy,
     .run = run,

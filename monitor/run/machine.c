@@ -484,6 +484,7 @@ bool machine_load(struct machine *m, struct err *err)
         .kernel = m->config.kernel,
         .initrd = m->config.initrd,
         .append = m->config.append,
+        .random_seed = !m->ops->repeatable,
     };
     struct vcpu *v = m->v;
 

@@ -76,7 +76,7 @@ static void bz_make(void)
 
 static bool start(const char *kernel, const char *initrd, const char *append)
 {
-    struct load_config config = { kernel, initrd, append, (u32)phys.ram_size - 0x10000, 0x10000 };
+    struct load_config config = { kernel, initrd, append, (u32)phys.ram_size - 0x10000, 0x10000, true };
 
     phys_write(&phys, config.acpi_base, "RSD PTR ", 8);
     return load_guest(&config, v, &phys, &err);
@@ -161,6 +161,29 @@ START_TEST(test_e820)
         ck_assert_uint_eq(get32(params, 0x2d0 + i * 20 + 16), want[i].type);
     }
     ck_assert_uint_eq(get32(params, 0x218) | get32(params, 0x21c), 0);
+}
+END_TEST
+
+// struct setup_data with a seed (boot.rst, setup_data), another one at each start.
+START_TEST(test_random_seed)
+{
+    u8 params[4096], seed[2][48];
+
+    bz_make();
+    for (int i = 0; i < 2; i++) {
+        ck_assert_msg(start(file(0, "bz", bz, sizeof(bz)), NULL, NULL), "%s", err.text);
+        phys_read(&phys, v->gpr[R_ESI], params, sizeof(params));
+        ck_assert_uint_eq(get64(params, 0x250), LOW_SETUP_DATA);
+        phys_read(&phys, LOW_SETUP_DATA, seed[i], sizeof(seed[i]));
+        ck_assert_uint_eq(get64(seed[i], 0), 0);
+        ck_assert_uint_eq(get32(seed[i], 8), 9);
+        ck_assert_uint_eq(get32(seed[i], 12), 32);
+    }
+    ck_assert_mem_ne(seed[0] + 16, seed[1] + 16, 32);
+    put16(bz, 0x206, 0x208); // before setup_data
+    ck_assert_msg(start(file(0, "bz", bz, sizeof(bz)), NULL, NULL), "%s", err.text);
+    phys_read(&phys, v->gpr[R_ESI], params, sizeof(params));
+    ck_assert_uint_eq(get64(params, 0x250), 0);
 }
 END_TEST
 
@@ -421,6 +444,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, test_bzimage);
     tcase_add_test(tcase, test_e820);
+    tcase_add_test(tcase, test_random_seed);
     tcase_add_test(tcase, test_bzimage_old);
     tcase_add_test(tcase, test_bzimage_refused);
     tcase_add_test(tcase, test_elf);
