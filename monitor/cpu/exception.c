@@ -152,7 +152,12 @@ static void enter_protected(struct vcpu *v, const struct event *e)
 void event_enter(struct vcpu *v, enum event_kind kind, u8 vector, u32 error, u32 eip)
 {
     struct event e = { kind, vector, error, false, eip, v->eflags };
+    bool program = kind == EVENT_SOFT || (kind == EVENT_TRAP && vector != X_DB);
+    u32 owed = program ? DB_PENDING(v) : 0;
 
+    // What a data breakpoint of MOV SS still owes comes behind an INT's delivery; faults and INT1 make the
+    // processor forget it. What the delivery's own writes hit is added.
+    DB_PENDING(v) = 0;
     e.has_error = kind == EVENT_FAULT && vector < 32 && BIT(vector) & X_HAS_ERROR;
     // A fault resumes its instruction without its instruction breakpoint; the breakpoint itself
     // doesn't.
@@ -170,8 +175,7 @@ void event_enter(struct vcpu *v, enum event_kind kind, u8 vector, u32 error, u32
         enter_real(v, &e);
     else
         enter_protected(v, &e);
-    // What the old context still owed is forgotten, but for a task switch's own trap.
-    DB_PENDING(v) &= DR6_BT;
+    DB_PENDING(v) |= owed;
     v->shadow = 0;
     if (vector == X_DB && kind != EVENT_SOFT && kind != EVENT_INTR) {
         v->dr[7] &= ~DR7_GD;

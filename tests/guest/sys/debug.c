@@ -236,6 +236,72 @@ static void data(void)
     disarm();
 }
 
+// A watchpoint hit by MOV SS, and then the kernel is entered: by INT, behind which the trap comes; by a fault or
+// INT1, which drop it.
+#define SHADOWED(name, code, n, at)                                                          \
+    do {                                                                                     \
+        clear();                                                                             \
+        __asm__ volatile("movw (%0), %%ss;" code : : "r"(cells) : "eax", "memory", "cc");    \
+        check(name, steps, n);                                                               \
+        if (n)                                                                               \
+            check("  where", eips[0], at);                                                   \
+    } while (0)
+
+static void skip_ud(struct trap *t)
+{
+    t->eip += 2;
+}
+
+static void shadowed(void)
+{
+    extern const u8 icebp_1[];
+
+    cells[0] = KERNEL_DS;
+    arm(0, (u32)cells, BP_ACCESS, 4);
+    handle(3, return_only);
+    handle(6, skip_ud);
+    handle(0x90, return_only);
+    SHADOWED("MOV SS, INT n", "int $0x90", 1, (u32)trap_stubs + 16 * 0x90);
+    SHADOWED("MOV SS, INT3", "int3", 1, (u32)trap_stubs + 16 * 3);
+    SHADOWED("MOV SS, UD2", "ud2", 0, 0);
+    SHADOWED("MOV SS, INT1", ".byte 0xf1; .globl icebp_1; icebp_1:", 1, (u32)icebp_1);
+    check("  DR6", dr6s[0] & 0xe00f, 0);
+    clear();
+    __asm__ volatile("movw (%0), %%ss; int $1" : : "r"(cells) : "memory");
+    check("MOV SS, INT 1", steps, 2);
+    check("  the trap, at the handler", eips[0], (u32)trap_stubs + 16);
+    check("  DR6", dr6s[0] & 0xe00f, 1);
+    disarm();
+    // What the delivery pushes.
+    arm(0, (u32)&cells[4], BP_WRITE, 4);
+    HITS("a frame", "movl %%esp, %%edi; leal 24(%%esi), %%esp; int $0x90; movl %%edi, %%esp", 1, 1);
+    disarm();
+    handle(3, NULL);
+    handle(6, NULL);
+}
+
+// TF in the shadow of MOV SS, then INT1, which has a #DB of its own; or an access to DR0 with GD.
+static void stepped_shadow(void)
+{
+    extern const u8 step_1[], step_2[];
+
+    clear();
+    __asm__ volatile("pushfl; orl $0x100, (%%esp); movl %%ss, %%eax; popfl; movl %%eax, %%ss; .byte 0xf1\n"
+                     ".globl step_1; step_1: nop\n" TF_OFF : : : "eax", "memory", "cc");
+    check("MOV SS, INT1, with TF", steps, 1 + 4);
+    check("the first behind INT1", eips[0], (u32)step_1);
+    check("not by TF", dr6s[0] & 0xe00f, 0);
+    check("the next behind the NOP", eips[1], (u32)step_1 + 1);
+    clear();
+    write_dr7(0x2400);
+    __asm__ volatile("pushfl; orl $0x100, (%%esp); movl %%ss, %%eax; popfl; movl %%eax, %%ss\n"
+                     ".globl step_2; step_2: movl %%db0, %%eax\n" TF_OFF : : : "eax", "memory", "cc");
+    check("MOV SS, MOV from DR0 with GD and TF", steps, 1 + 4);
+    check("the first is its fault", eips[0], (u32)step_2);
+    check("BD alone", dr6s[0] & 0xe00f, 0x2000);
+    disarm();
+}
+
 static __attribute__((noinline, noclone)) void breakpointed(void)
 {
     __asm__ volatile(".globl bp_1, bp_2, bp_3\n bp_1: nop; bp_2: nop\n"
@@ -361,6 +427,8 @@ void kernel_main(void)
         interrupts();
         rings();
         data();
+        shadowed();
+        stepped_shadow();
         execution();
         io();
         registers();
