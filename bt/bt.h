@@ -29,8 +29,9 @@ enum {
     MODE_DATA64K = BIT(12), // DS, ES and SS can be read and written up to FFFF at least
     MODE_REAL = BIT(13),    // real or V86 mode: loading a segment changes its base only; MODE_DATA64K holds for all six
     MODE_V86 = BIT(14),     // and in V86 mode this too
+    MODE_INNER = BIT(15),   // CPL 1 or 2: without MODE_SEGMENTED too
 };
-#define MODE_BITS 15
+#define MODE_BITS 16
 
 // What is known of one guest instruction, from the faults it took: kept per code page by the engine.
 enum {

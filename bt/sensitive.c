@@ -2,60 +2,6 @@
 // Sensitive instructions whose inline form is cheaper than a callout.
 #include "trans.h"
 
-#define EFLAGS VCPU_OFF(eflags)
-
-// The current EFLAGS image, as PUSHF pushes it, to frame.tmp.
-static void eflags_to_tmp(struct trans *t)
-{
-    struct emit *e = t->e;
-
-    bt_save_flags(&t->bt->stubs, e);
-    if (t->bt->stubs.lahf) {
-        emit_rr(e, 0, OP0F(0xb6), H_R9, H_R11);          // movzx r9d, r11b: OF
-        emit_mov_rr(e, H_R10, H_R11);
-        emit_rr(e, 0, 0xc1, 4, H_R9), emit8(e, 11);      // shl r9d, 11
-        emit_rr(e, 0, 0xc1, 5, H_R10), emit8(e, 8);      // shr r10d, 8
-        emit_rr(e, 0, OP0F(0xb6), H_R10, H_R10);         // movzx r10d, r10b
-        emit_rr(e, 0, 0x09, H_R10, H_R9);                // or r9d, r10d
-    } else {
-        emit_mov_rr(e, H_R9, H_R11);
-    }
-    emit_alu_ri(e, 4, H_R9, FL_ARITH);
-    emit_load(e, H_R10, H_VCPU, EFLAGS);
-    emit_alu_ri(e, 4, H_R10, ~(FL_ARITH | FL_VM | FL_RF));
-    emit_rr(e, 0, 0x09, H_R10, H_R9);
-    emit_store(e, H_VCPU, FRAME_OFF(tmp), H_R9);
-    bt_restore_flags(&t->bt->stubs, e);
-}
-
-// CLI and STI with I/O privilege. STI looks for pending events first and leaves to the emulator if there are any; one that
-// comes later cannot be taken before the instruction that follows (BLOCK_INSN_SHADOW).
-static void set_if(struct trans *t, const struct insn *insn, bool on)
-{
-    struct emit *e = t->e;
-    struct hmem event = { H_VCPU, -1, 0, VCPU_OFF(event) }, eflags = { H_VCPU, -1, 0, EFLAGS };
-    // STI left to the emulator is where interrupts are taken: their frames show the flags, dead or not.
-    bool save = on || !t->flags_dead[t->cur + 1];
-
-    (void)insn;
-    if (save)
-        bt_save_flags(&t->bt->stubs, e);
-    if (on) {
-        emit_rm(e, 0, 0x83, 7, &event), emit8(e, 0);     // cmp dword [event], 0
-        CHECK(t->tails < MAX_TAILS);
-        t->tail[t->tails++] = (struct tail){
-            .kind = TAIL_EMULATE, .insn = t->cur, .delta = t->delta, .retry = t->host[t->cur],
-            .patch = emit_here(e) + 2, .flags = save,
-        };
-        emit_jcc(e, CC_NE, emit_here(e) + 6);
-        t->shadow = true;
-    }
-    emit_rm(e, 0, 0x81, on ? 1 : 4, &eflags);            // or / and dword [eflags]
-    emit32(e, on ? FL_IF : ~FL_IF);
-    if (save)
-        bt_restore_flags(&t->bt->stubs, e);
-}
-
 static void rdtsc(struct trans *t)
 {
     struct emit *e = t->e;
@@ -204,15 +150,21 @@ static bool shadows(const struct insn *insn)
     return insn->op == OP1(0xfb) || (loaded_seg(insn) == S_SS && !is_far_load(insn));
 }
 
+// What follows belongs to it.
+static bool room_for_shadow(const struct trans *t)
+{
+    return t->count < MIN(t->bt->opt.block_insns, BT_MAX_INSNS);
+}
+
 bool sensitive_continues(const struct trans *t, const struct insn *insn)
 {
     if (!t->bt->opt.sensitive)
         return false;
-    if (loaded_seg(insn) >= 0 ? !trans_mode(t, MODE_REAL) : trans_mode(t, MODE_USER))
+    if (loaded_seg(insn) < 0)
+        return eflags_continues(t, insn) && (!shadows(insn) || room_for_shadow(t));
+    if (!trans_mode(t, MODE_REAL))
         return false;
-    if (shadows(insn)) // what follows belongs to it
-        return t->count < MIN(t->bt->opt.block_insns, BT_MAX_INSNS);
-    return insn->op == OP1(0xfa) || loaded_seg(insn) >= 0;
+    return !shadows(insn) || room_for_shadow(t);
 }
 
 bool sensitive_translate(struct trans *t, const struct insn *insn)
@@ -223,24 +175,9 @@ bool sensitive_translate(struct trans *t, const struct insn *insn)
         return false; // the emulator knows of the shadow
     if (loads_inline(t, insn))
         return load_seg(t, insn);
+    if (eflags_translate(t, insn))
+        return true;
     switch (insn->op) {
-    case OP1(0xfc): // CLD: the block's mode says that DF is clear already
-        return !(t->rq->mode & MODE_DF);
-    case OP1(0xfa):
-        if (t->rq->mode & MODE_USER)
-            return false;
-        set_if(t, insn, false);
-        return true;
-    case OP1(0xfb):
-        if (t->rq->mode & MODE_USER)
-            return false;
-        set_if(t, insn, true);
-        return true;
-    case OP1(0x9c):
-        if (trans_mode(t, MODE_V86))
-            return false;
-        eflags_to_tmp(t);
-        return stack_push_tmp(t, insn->opsize);
     case OP1(0x06): case OP1(0x0e): case OP1(0x16): case OP1(0x1e):
         return push_seg(t, insn->op >> 3 & 3, insn->opsize);
     case OP0F(0xa0): case OP0F(0xa8):

@@ -99,6 +99,9 @@ void compare_tail(struct trans *t);
 bool stack_translate(struct trans *t, const struct insn *insn);
 bool string_translate(struct trans *t, const struct insn *insn);
 bool sensitive_translate(struct trans *t, const struct insn *insn);
+// ---- eflags.c: PUSHF, POPF, CLI, STI, CLD; for sensitive.c
+bool eflags_translate(struct trans *t, const struct insn *insn);
+bool eflags_continues(const struct trans *t, const struct insn *insn);
 // Pushes frame.tmp, 2 or 4 bytes of it.
 bool stack_push_tmp(struct trans *t, unsigned size);
 // True for the sensitive instructions behind which a block goes on although the decoder says INSN_STOP.

@@ -92,13 +92,20 @@ static u64 go_on(struct engine *e, const struct bt_site *site, u64 invalidations
 static u64 emulate_site(struct engine *e, const struct bt_site *site, const struct insn *insn)
 {
     struct vcpu *v = e->v;
-    u64 invalidations = e->invalidations;
+    u64 invalidations = e->invalidations, flushes = e->flush_count;
     struct bt_site copy = *site; // the cache may be emptied under us
     bool stop = insn->attr & INSN_STOP;
 
     e->count.emulated++;
     if (!GUARDED(v, interp_insn(v, insn)))
         return fault_now(e);
+    // A REP that is done here, because its pages were not mapped once, takes most of the time: events will find it here.
+    if (insn->attr & INSN_STRING && v->event != bt_frame(v)->seen && e->flush_count == flushes) {
+        struct block *b = block_at_host(&e->blocks, copy.retry);
+
+        if (b && b->valid)
+            bt_unhint(e, b);
+    }
     return go_on(e, &copy, invalidations, stop);
 }
 

@@ -125,7 +125,7 @@ u32 bt_mode(const struct vcpu *v)
         mode = (flat_data(&v->seg[S_DS]) ? MODE_DS_FLAT : 0) | (flat_data(&v->seg[S_ES]) ? MODE_ES_FLAT : 0);
     else
         mode = segmented_mode(v);
-    return mode | (v->cpl == 3 ? MODE_USER : 0) |
+    return mode | (v->cpl == 3 ? MODE_USER : v->cpl ? MODE_INNER : 0) |
            (v->cr0 & (CR0_EM | CR0_TS) ? MODE_NO_FPU : 0) |
            (v->cr4 & CR4_OSFXSR ? 0 : MODE_NO_SSE) | (v->eflags & FL_DF ? MODE_DF : 0) |
            (v->cpl == 0 || !(v->cr4 & CR4_TSD) ? MODE_TSC : 0);
