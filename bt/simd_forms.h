@@ -31,8 +31,6 @@ static inline unsigned simd_roles(const struct insn *insn)
         return SIMD_RM_GPR;
     if (insn->op >= OP0F3A(0x60) && insn->op <= OP0F3A(0x63)) // PCMPxSTRx: ECX, XMM0, flags
         return 0;
-    if (insn->op == OP0F38(0xf0) || insn->op == OP0F38(0xf1)) // CRC32, MOVBE
-        return SIMD_EMULATE;
     return 0;
 }
 

@@ -211,6 +211,28 @@ static bool xlat(struct trans *t, const struct insn *insn)
     return true;
 }
 
+// POPCNT, TZCNT, LZCNT, CRC32, MOVBE, ADCX, ADOX: a mandatory prefix is part of the opcode.
+static bool prefixed(struct trans *t, const struct insn *insn)
+{
+    bool byte = insn->op == OP0F38(0xf0) && insn->prefix & PFX_REPNE, adx = insn->op == OP0F38(0xf6);
+    unsigned form = adx ? insn->prefix & PFX_66 ? E_66 : 0 : insn->opsize == 2 && !byte ? E_66 : 0;
+    struct hmem m;
+
+    if (insn->prefix & PFX_REPNE)
+        form |= E_F2;
+    else if (insn->prefix & PFX_REP)
+        form |= E_F3;
+    if (insn->has_mem) {
+        m = mem_operand(t, insn, insn->mem_size, insn->mem & MEM_WRITE ? MEMACC_WRITE : MEMACC_READ);
+        emit_rm(t->e, form, insn->op, host_gpr(insn->reg), &m);
+        return true;
+    }
+    if (byte && insn->rm >= 4 && insn->reg == R_ESP)
+        return false; // AH-BH have no name beside r13
+    emit_rr(t->e, form, insn->op, host_gpr(insn->reg), byte ? insn->rm : host_gpr(insn->rm));
+    return true;
+}
+
 static bool map_1(struct trans *t, const struct insn *insn)
 {
     u8 op = insn->op;
@@ -297,8 +319,10 @@ static bool map_0f(struct trans *t, const struct insn *insn)
     case 0xbc: case 0xbd:
         // TZCNT and LZCNT where the guest's CPU has them (then the host's does too), else BSF and BSR.
         if (insn->prefix & PFX_REP && t->bt->isa & BIT(insn->op == OP0F(0xbc) ? ISA_TZCNT : ISA_LZCNT))
-            return false;
+            return prefixed(t, insn);
         return copy_modrm(t, insn, insn->op, REG_GPR);
+    case 0xb8:
+        return prefixed(t, insn);
     case 0xc7:
         return insn->reg == 1 && insn->has_mem && cmpxchg8b(t, insn);
     case 0xc8 ... 0xcf:
@@ -320,6 +344,8 @@ bool simple_translate(struct trans *t, const struct insn *insn)
     case MAP_0F:
         return map_0f(t, insn);
     default:
+        if (insn->op == OP0F38(0xf0) || insn->op == OP0F38(0xf1) || insn->op == OP0F38(0xf6))
+            return prefixed(t, insn);
         return insn->attr & (INSN_MMX | INSN_SSE) && simd(t, insn);
     }
 }
