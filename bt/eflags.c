@@ -81,7 +81,7 @@ static void set_arithmetic(struct trans *t)
     emit_mov_rr(e, H_RAX, H_R10);
 }
 
-// POPF that changes nothing but arithmetic flags and, with I/O privilege, IF. At CPL 3 IF may not change, or the emulator decides.
+// POPF that changes nothing but arithmetic flags and, at CPL 0, IF. All else is left to the emulator.
 static bool popf(struct trans *t, unsigned size)
 {
     struct emit *e = t->e;

@@ -169,6 +169,42 @@ static void user_flags(void)
     check("POPF with IOPL 3 changes IF", seen & 0x3200, 0x3200);
 }
 
+// ---- CPL 1: I/O privilege is more than the kernel's own
+static void cli_lands(void)
+{
+    __asm__ volatile("cli; int $0x91");
+}
+static void sti_lands(void)
+{
+    __asm__ volatile("sti; int $0x91");
+}
+static void popf_lands(void)
+{
+    __asm__ volatile("pushl $0x1002; popfl; int $0x91"); // IF and IOPL as they are not
+}
+static void inner_ring(void)
+{
+    u32 stack = (u32)user_stack_top - 64;
+
+    gdt[SPARE / 8] = descriptor(0, 0xfffff, 0xbb, 0xc);
+    gdt[SPARE / 8 + 1] = descriptor(0, 0xfffff, 0xb3, 0xc);
+    handle(0x91, landed);
+    set_frame((u32)cli_lands, SPARE | 1, 0x202, stack, (SPARE + 8) | 1);
+    try_iret("CLI at CPL 1, IOPL 0", 5, 13, 0);
+    set_frame((u32)sti_lands, SPARE | 1, 0x2, stack, (SPARE + 8) | 1);
+    try_iret("STI at CPL 1, IOPL 0", 5, 13, 0);
+    set_frame((u32)cli_lands, SPARE | 1, 0x1202, stack, (SPARE + 8) | 1);
+    try_iret("CLI at CPL 1, IOPL 1", 5, NO_FAULT, 0);
+    check("clears IF", seen & 0x3200, 0x1000);
+    set_frame((u32)popf_lands, SPARE | 1, 0x202, stack, (SPARE + 8) | 1);
+    try_iret("POPF at CPL 1, IOPL 0", 5, NO_FAULT, 0);
+    check("keeps IF and IOPL", seen & 0x3200, 0x200);
+    set_frame((u32)popf_lands, SPARE | 1, 0x1202, stack, (SPARE + 8) | 1);
+    try_iret("POPF at CPL 1, IOPL 1", 5, NO_FAULT, 0);
+    check("clears IF", seen & 0x3200, 0x1000);
+    handle(0x91, NULL);
+}
+
 // ---- Timer interrupts
 static void timer(struct trap *t)
 {
@@ -382,6 +418,7 @@ void kernel_main(void)
     nesting();
     irets();
     user_flags();
+    inner_ring();
     interrupts();
     handle(0x92, ignore);
     single_step();
