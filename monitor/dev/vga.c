@@ -137,7 +137,7 @@ static u8 attr_read(const struct vga *vga)
 
 static void dac_write(struct vga *vga, u8 value)
 {
-    vga->dac_color[vga->dac_part++] = value;
+    vga->dac_color[vga->dac_part++] = vga->vbe[VBE_ENABLE] & VBE_DAC8 ? value : value & 0x3f;
     if (vga->dac_part < 3)
         return;
     memcpy(vga->dac[vga->dac_write++], vga->dac_color, 3);

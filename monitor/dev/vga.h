@@ -50,6 +50,9 @@ enum { // indices
     VBE_ID = 0, VBE_X, VBE_Y, VBE_BPP, VBE_ENABLE, VBE_BANK, VBE_VIRTUAL_X, VBE_VIRTUAL_Y,
     VBE_X_OFFSET, VBE_Y_OFFSET, VBE_MEMORY,
 };
+#define ATTR_MODE_LINES BIT(2)        // of nine columns, the last repeats the eighth in line drawing characters
+#define ATTR_MODE_BLINK BIT(3)
+#define ATTR_MODE_SPLIT_STAYS BIT(5)  // panning is not for what is below the split
 #define MISC_COLOR BIT(0)
 #define MISC_RAM BIT(1)
 #define VBE_ENABLED BIT(0)
@@ -141,5 +144,22 @@ static inline bool vga_visible(const struct vga *vga)
 // The address in cells that the CRT controller's counter `ma` stands for in scan line `row` of a
 // character.
 u32 vga_address(const struct vga *vga, u32 ma, unsigned row);
+// The counter in column x of a line that begins with ma.
+u32 vga_column(const struct vga *vga, u32 ma, unsigned x);
+// Whether the cursor is in column x of a line that begins with ma.
+bool vga_cursor(const struct vga *vga, u32 ma, unsigned x);
+
+// Where the CRT controller is at the left of a line of the picture.
+struct vga_scan {
+    unsigned y;        // the line
+    u32 ma;            // the address counter
+    unsigned row;      // scan line of the character
+    unsigned byte_pan; // in characters
+    unsigned split;    // the last line above the split screen
+    bool below;        // in the split screen
+};
+void vga_scan_start(const struct vga *vga, struct vga_scan *s);
+// True if the new line begins a row of characters.
+bool vga_scan_next(const struct vga *vga, struct vga_scan *s);
 
 #endif

@@ -17,7 +17,6 @@ struct picture {
     u32 color[16];    // of attributes
     unsigned columns, width, height;
     unsigned dots;    // a character
-    unsigned lines;   // a character
 };
 
 static void read_palette(struct picture *p)
@@ -63,11 +62,18 @@ u32 vga_address(const struct vga *vga, u32 ma, unsigned row)
     return at & (VGA_CELLS - 1);
 }
 
+// The vertical counter may count every other line only.
+static unsigned lines_a_count(const struct vga *vga)
+{
+    return vga->crtc[CRTC_MODE] & 4 ? 2 : 1;
+}
+
 static unsigned lines_shown(const struct vga *vga)
 {
     u8 overflow = vga->crtc[CRTC_OVERFLOW];
+    unsigned end = vga->crtc[CRTC_V_DISPLAY] | (overflow >> 1 & 1) << 8 | (overflow >> 6 & 1) << 9;
 
-    return (vga->crtc[CRTC_V_DISPLAY] | (overflow >> 1 & 1) << 8 | (overflow >> 6 & 1) << 9) + 1;
+    return (end + 1) * lines_a_count(vga);
 }
 
 static unsigned dots_of(const struct vga *vga)
@@ -90,6 +96,59 @@ void vga_size(const struct vga *vga, unsigned *width, unsigned *height)
         *height = (*height + 1) / 2; // each line twice: once is enough
 }
 
+u32 vga_column(const struct vga *vga, u32 ma, unsigned x)
+{
+    if (vga->crtc[CRTC_UNDERLINE] & 0x20)
+        return ma + x / 4;
+    return ma + (vga->crtc[CRTC_MODE] & 8 ? x / 2 : x);
+}
+
+// ---- The beam, line by line
+
+// The picture's line that is the last one above a split screen.
+static unsigned last_above(const struct vga *vga)
+{
+    unsigned compare = vga->crtc[CRTC_COMPARE] | (vga->crtc[CRTC_OVERFLOW] >> 4 & 1) << 8
+                       | (vga->crtc[CRTC_MAX_SCAN] >> 6 & 1) << 9;
+
+    return ((compare + 1) * lines_a_count(vga) - 1) >> (vga->crtc[CRTC_MAX_SCAN] >> 7);
+}
+
+void vga_scan_start(const struct vga *vga, struct vga_scan *s)
+{
+    const u8 *crtc = vga->crtc;
+
+    *s = (struct vga_scan){
+        .row = crtc[CRTC_PRESET_ROW] & 0x1f,
+        .byte_pan = crtc[CRTC_PRESET_ROW] >> 5 & 3,
+        .split = last_above(vga),
+    };
+    s->ma = (crtc[CRTC_START_HIGH] << 8 | crtc[CRTC_START_LOW]) + s->byte_pan;
+}
+
+bool vga_scan_next(const struct vga *vga, struct vga_scan *s)
+{
+    bool last = s->row == (vga->crtc[CRTC_MAX_SCAN] & 0x1fu);
+
+    if (s->y++ == s->split) {
+        s->below = true;
+        s->ma = vga->attr[ATTR_MODE] & ATTR_MODE_SPLIT_STAYS ? 0 : s->byte_pan;
+        s->row = 0;
+        return true;
+    }
+    s->row = last ? 0 : (s->row + 1) & 0x1f;
+    s->ma += last ? vga->crtc[CRTC_OFFSET] * 2u : 0;
+    return last;
+}
+
+bool vga_cursor(const struct vga *vga, u32 ma, unsigned x)
+{
+    u32 cursor = vga->crtc[CRTC_CURSOR_HIGH] << 8 | vga->crtc[CRTC_CURSOR_LOW];
+    unsigned skew = vga->crtc[CRTC_CURSOR_END] >> 5 & 3;
+
+    return x >= skew && (vga_column(vga, ma, x - skew) & 0xffff) == cursor;
+}
+
 // ---- Text
 
 // Character generator: 8 KiB a font in plane 2, bits of the character map select out of order.
@@ -100,25 +159,27 @@ static u32 font_base(u8 select, bool second)
     return (n & 3) * 0x4000 + (n >> 2) * FONT_LEN;
 }
 
+// Characters that blink, and the cursor, are shown as while they are lit.
 static void text_cell(const struct picture *p, u32 *to, u32 cell, unsigned row, bool cursor)
 {
     const struct vga *vga = p->vga;
-    u8 attribute = cell >> 8, code = cell, mode = vga->attr[ATTR_MODE];
-    bool second = vga->seq[SEQ_FONTS] && attribute & 8;
-    u32 base = font_base(vga->seq[SEQ_FONTS], second);
+    u8 attribute = cell >> 8, code = cell, mode = vga->attr[ATTR_MODE], enabled = vga->attr[ATTR_PLANES];
+    u32 base = font_base(vga->seq[SEQ_FONTS], attribute & 8);
     u8 bits = p->cells[(base + code * 32 + row) & (VGA_CELLS - 1)] >> 16;
-    u32 back = p->color[mode & 8 ? attribute >> 4 & 7 : attribute >> 4];
-    u32 fore = p->color[attribute & 0x0f];
+    u32 back = p->color[(mode & ATTR_MODE_BLINK ? attribute >> 4 & 7 : attribute >> 4) & enabled];
+    u32 fore = p->color[attribute & enabled & 0x0f];
+    bool underline = (attribute & 0x77) == 1 && row == (vga->crtc[CRTC_UNDERLINE] & 0x1fu);
+    // The ninth column repeats the eighth for line drawing characters.
+    bool ninth = mode & ATTR_MODE_LINES && code >= 0xc0 && code <= 0xdf && bits & 1;
 
-    if (mode & 2 && (attribute & 7) == 1 && row == (vga->crtc[CRTC_UNDERLINE] & 0x1f))
+    if (cursor || underline) {
         bits = 0xff;
-    if (cursor)
-        bits = 0xff;
+        ninth = true;
+    }
     for (unsigned x = 0; x < 8; x++)
         to[x] = bits & 0x80 >> x ? fore : back;
-    // The ninth column repeats the eighth for line drawing characters.
     if (p->dots == 9)
-        to[8] = cursor || (mode & 4 && code >= 0xc0 && code <= 0xdf && bits & 1) ? fore : back;
+        to[8] = ninth ? fore : back;
 }
 
 static bool cursor_line(const struct vga *vga, unsigned row)
@@ -131,12 +192,11 @@ static bool cursor_line(const struct vga *vga, unsigned row)
 static void text_line(const struct picture *p, u32 *to, u32 ma, unsigned row)
 {
     const struct vga *vga = p->vga;
-    u32 cursor = vga->crtc[CRTC_CURSOR_HIGH] << 8 | vga->crtc[CRTC_CURSOR_LOW];
-    bool blinks = cursor_line(vga, row);
+    bool cursor = cursor_line(vga, row);
 
     for (unsigned x = 0; x <= p->columns; x++)
-        text_cell(p, to + x * p->dots, p->cells[vga_address(vga, ma + x, row)], row,
-                  blinks && ((ma + x) & 0xffff) == cursor);
+        text_cell(p, to + x * p->dots, p->cells[vga_address(vga, vga_column(vga, ma, x), row)], row,
+                  cursor && vga_cursor(vga, ma, x));
 }
 
 // ---- Graphics
@@ -172,7 +232,7 @@ static void graphics_line(const struct picture *p, u32 *to, u32 ma, unsigned row
     u8 shift = vga->gfx[GFX_MODE] >> 5 & 3;
 
     for (unsigned x = 0; x <= p->columns; x++, to += p->dots) {
-        u32 cell = p->cells[vga_address(vga, ma + x, row)];
+        u32 cell = p->cells[vga_address(vga, vga_column(vga, ma, x), row)];
 
         if (p->dots == 4)
             for (unsigned i = 0; i < 4; i++)
@@ -194,33 +254,21 @@ static unsigned panning(const struct picture *p)
     return p->dots == 4 ? (value & 7) / 2 : value & 7;
 }
 
-// Lines of the standard modes, from the start address down, and from 0 again after the line compare.
 static void standard_picture(const struct picture *p, u32 *rgb)
 {
     const struct vga *vga = p->vga;
-    const u8 *crtc = vga->crtc;
-    u32 ma = crtc[CRTC_START_HIGH] << 8 | crtc[CRTC_START_LOW], pitch = crtc[CRTC_OFFSET] * 2;
-    unsigned row = crtc[CRTC_PRESET_ROW] & 0x1f, twice = crtc[CRTC_MAX_SCAN] >> 7;
-    unsigned compare = crtc[CRTC_COMPARE] | (crtc[CRTC_OVERFLOW] >> 4 & 1) << 8
-                       | (crtc[CRTC_MAX_SCAN] >> 6 & 1) << 9;
     unsigned pan = panning(p);
+    struct vga_scan s;
     u32 line[MAX_WIDTH + 16]; // with one character more than is seen
 
-    ma += crtc[CRTC_PRESET_ROW] >> 5 & 3; // byte panning
-    for (unsigned y = 0; y < p->height; y++) {
-        if (vga_graphics(vga))
-            graphics_line(p, line, ma, row);
-        else
-            text_line(p, line, ma, row);
-        memcpy(rgb + (size_t)y * p->width, line + pan, p->width * sizeof(*rgb));
-        if (++row >= p->lines) {
-            row = 0;
-            ma += pitch;
-        }
-        if ((y << twice) == compare)
-            ma = row = 0;
-        if ((y << twice) == compare && vga->attr[ATTR_MODE] & 0x20)
+    for (vga_scan_start(vga, &s); s.y < p->height; vga_scan_next(vga, &s)) {
+        if (s.below && vga->attr[ATTR_MODE] & ATTR_MODE_SPLIT_STAYS)
             pan = 0;
+        if (vga_graphics(vga))
+            graphics_line(p, line, s.ma, s.row);
+        else
+            text_line(p, line, s.ma, s.row);
+        memcpy(rgb + (size_t)s.y * p->width, line + pan, p->width * sizeof(*rgb));
     }
 }
 
@@ -280,7 +328,6 @@ bool vga_pixels(struct vga *vga, struct screen_pixels *out)
     p.height = MIN(p.height, MAX_HEIGHT);
     p.dots = dots_of(vga);
     p.columns = p.width / p.dots;
-    p.lines = (vga->crtc[CRTC_MAX_SCAN] & 0x1f) + 1;
     *out = (struct screen_pixels){ p.width, p.height, calloc((size_t)p.width * p.height + 16, 4) };
     if (!out->rgb)
         return false;

@@ -4,28 +4,55 @@
 
 #include <string.h>
 
+// The attribute as the planes that are enabled leave it.
+static u16 shown(const struct vga *vga, u32 cell)
+{
+    u8 planes = vga->attr[ATTR_PLANES] & 0x0f;
+
+    if (vga->attr[ATTR_MODE] & ATTR_MODE_BLINK)
+        planes |= 0x80 | (planes & 7) << 4;
+    else
+        planes |= planes << 4;
+    return cell & (planes << 8 | 0xff);
+}
+
+static void text_row(const struct vga *vga, struct screen_text *out, u32 ma)
+{
+    unsigned y = out->rows++;
+
+    for (unsigned x = 0; x < out->columns; x++) {
+        out->cell[y * out->columns + x] = shown(vga, vga_cells(vga)[vga_address(vga, vga_column(vga, ma, x), 0)]);
+        if (out->cursor_y < 0 && vga_cursor(vga, ma, x)) {
+            out->cursor_x = (int)x;
+            out->cursor_y = (int)y;
+        }
+    }
+}
+
+// Rows are those that begin on the screen, but for a last one that does not end there.
 void vga_text(struct vga *vga, struct screen_text *out)
 {
     const u8 *crtc = vga->crtc;
-    unsigned lines = (crtc[CRTC_MAX_SCAN] & 0x1f) + 1;
-    u32 start = crtc[CRTC_START_HIGH] << 8 | crtc[CRTC_START_LOW], pitch = crtc[CRTC_OFFSET] * 2;
-    u32 cursor = (crtc[CRTC_CURSOR_HIGH] << 8 | crtc[CRTC_CURSOR_LOW]) - start;
+    unsigned start = crtc[CRTC_CURSOR_START] & 0x3f, lines = crtc[CRTC_MAX_SCAN] & 0x1f;
+    struct vga_scan s;
+    u32 ma;
 
     vga_sync(vga);
     out->text = !vga_graphics(vga) && vga_visible(vga) && !(vga->vbe[VBE_ENABLE] & VBE_ENABLED);
     vga_size(vga, &out->width, &out->height);
     out->columns = MIN(crtc[CRTC_H_DISPLAY] + 1u, SCREEN_COLUMNS);
-    out->rows = MIN(out->height / lines, SCREEN_CELLS / out->columns);
-    out->blink = vga->attr[ATTR_MODE] & 8;
-    for (unsigned y = 0; y < out->rows; y++)
-        for (unsigned x = 0; x < out->columns; x++)
-            out->cell[y * out->columns + x] = vga_cells(vga)[vga_address(vga, start + y * pitch + x, 0)];
+    out->blink = vga->attr[ATTR_MODE] & ATTR_MODE_BLINK;
+    out->rows = 0;
     out->cursor_x = out->cursor_y = -1;
-    if (!(crtc[CRTC_CURSOR_START] & 0x20) && pitch && cursor / pitch < out->rows
-        && cursor % pitch < out->columns) {
-        out->cursor_x = (int)(cursor % pitch);
-        out->cursor_y = (int)(cursor / pitch);
-    }
+    vga_scan_start(vga, &s);
+    for (ma = s.ma; s.y < out->height && (out->rows + 1) * out->columns <= SCREEN_CELLS;)
+        if (vga_scan_next(vga, &s)) {
+            text_row(vga, out, ma);
+            ma = s.ma;
+        }
+    // No line of the cursor, or none that a character has: it is not seen.
+    if (start > (crtc[CRTC_CURSOR_END] & 0x1fu) || start > lines)
+        out->cursor_x = out->cursor_y = -1;
 }
 
 // ---- Mode 3
