@@ -24,6 +24,7 @@ struct world {
     struct board *board;
     u64 now;
     u8 *ram; // exactly RAM bytes: ASan sees any beyond
+    struct screen_text screen;
 };
 
 static u64 now_ns(void *w) { return ((struct world *)w)->now; }
@@ -210,9 +211,13 @@ static void step(struct world *w, const u8 *r)
         break;
     case INFO: {
         FILE *f = fopen("/dev/null", "w");
+        struct screen_pixels pixels;
 
         board_info(w->board, pages[at % ARRAY_LEN(pages)], f);
         fclose(f);
+        board_screen(w->board, &w->screen);
+        if (board_pixels(w->board, &pixels))
+            free(pixels.rgb);
         break;
     }
     case RESUME:
