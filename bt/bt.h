@@ -40,8 +40,9 @@ enum {
     HINT_EMULATE = BIT(2),
     HINT_FAULTS = BIT(3),   // checked because it faulted often of late; direct again when an event finds it hot
     HINT_LIMITS = BIT(4),   // its segment has a limit: check that
+    HINT_VARIES = BIT(5),   // its immediate was seen to change (struct bt_request.compare)
 };
-#define HINT_BITS 5
+#define HINT_BITS 6
 
 // -bt options: every optimisation has its switch.
 #define BT_OPTION_LIST(X)                                                                    \
@@ -55,6 +56,7 @@ enum {
     X(sensitive, true, "sensitive and string instructions inline where that pays")             \
     X(loops, true, "branch inside a block without leaving it")                               \
     X(compare, true, "pages whose code is often written are not protected: their blocks compare") \
+    X(operands, true, "blocks that compare read immediates which change from guest memory")     \
     X(count, false, "exits of blocks say how many instructions were executed (-accel lockstep)")
 
 struct bt_options {
@@ -96,7 +98,7 @@ struct bt_request {
     u32 counter;          // address of a u32 below 2 GiB to count executions in; 0: none
     const u8 *hints;      // HINT_* per byte of guest code, or NULL
     // NULL, or where the same bytes lie while the block lives: whenever it is entered, and whenever it may have
-    // written them, it compares them with what was translated, and calls `changed` if they differ.
+    // written them, it compares them with what was translated, and calls `changed` if they differ, with these as data.
     const u8 *compare;
 };
 
@@ -112,6 +114,9 @@ struct bt_code {
 // block ends before it; if it is the first, it is left to the emulator.
 bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *rq,
                   struct bt_code *out);
+
+// Does an instruction end with an immediate of 4 bytes that HINT_VARIES has an effect on?
+bool bt_may_vary(const struct insn *insn);
 
 // Overwrites an invalidated block's entry and return points, through the writable view, so that control that still
 // comes there looks its target up anew.

@@ -27,7 +27,7 @@ struct bt_callouts {
     bt_callout signal;  // no data: frame.fault_*
     // no data: an event came before re-entry; frame.resume is where we would have gone
     bt_callout event;
-    // the block that calls it no longer is what memory holds; data: an address in it
+    // the block that calls it no longer is what memory holds; data: the guest code it was made of, in the block
     bt_callout changed;
 };
 

@@ -42,7 +42,7 @@ struct trans {
     bool full;          // slots ran out
     struct tail tail[MAX_TAILS];
     unsigned tails;
-    u32 changed[COMPARE_MAX / 4]; // host addresses of rel32s that lead to `changed`
+    u32 changed[COMPARE_MAX]; // host addresses of rel32s that lead to `changed`
     unsigned changes;
     u32 host[BT_MAX_INSNS + 1];   // host address of each instruction
     i16 delta_at[BT_MAX_INSNS + 1];
@@ -93,6 +93,8 @@ void flow_check_target(struct trans *t, u32 eip, u32 otherwise);
 bool compare_ends(const struct trans *t, const struct insn *insn);
 // In front of the first instruction, as part of it.
 void compare_emit(struct trans *t);
+// The current instruction if its immediate is to be read from guest memory; false if not.
+bool compare_translate(struct trans *t, const struct insn *insn);
 void compare_tail(struct trans *t);
 
 // Each translates the instructions of its kind; false: not one of them, or better left to the emulator.

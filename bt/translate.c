@@ -128,7 +128,7 @@ static void translate_insn(struct trans *t, const struct insn *insn)
         flow_translate(t, insn);
     else if (merges_esp(t, insn))
         t->delta += insn->reg ? -(i32)insn->imm : (i32)insn->imm;
-    else if (!stack_translate(t, insn) && !string_translate(t, insn) && !sensitive_translate(t, insn) &&
+    else if (!compare_translate(t, insn) && !stack_translate(t, insn) && !string_translate(t, insn) && !sensitive_translate(t, insn) &&
              !simple_translate(t, insn))
         emit_emulate(t, insn);
 }
@@ -164,6 +164,9 @@ static void emit_block(struct trans *t)
         if (!t->bt->opt.esp || t->delta > 8192 || t->delta < -8192 ||
             (names_esp(insn) && !merges_esp(t, insn)))
             flush_delta(t);
+        // Before the first instruction, not in it: loops have nothing to compare anew.
+        if (t->cur == 0 && t->rq->compare)
+            compare_emit(t);
         t->host[t->cur] = emit_here(t->e);
         t->delta_at[t->cur] = t->delta;
         t->out->insn[t->cur] = (struct block_insn){
@@ -171,8 +174,6 @@ static void emit_block(struct trans *t)
             .esp_delta = t->delta, .flags = t->shadow ? BLOCK_INSN_SHADOW : 0,
         };
         t->shadow = false;
-        if (t->cur == 0 && t->rq->compare)
-            compare_emit(t);
         if (t->cur == 0 && t->rq->counter)
             emit_count(t->e, t->rq->counter);
         translate_insn(t, insn);

@@ -142,28 +142,38 @@ struct block *block_at_host(struct blocks *b, u64 host)
     return &b->block[lo - 1];
 }
 
+// Follows a chain to its first valid block, taking the invalid ones before it out: a block that is invalidated stays in
+// its page's chains until somebody comes by, for a page may have thousands of them.
+static struct block *valid_from(struct blocks *b, u32 *link, bool second)
+{
+    while (*link != BLOCK_NONE) {
+        struct block *block = &b->block[*link];
+
+        if (block->valid)
+            return block;
+        *link = second ? block->page2_next : block->page_next;
+    }
+    return NULL;
+}
+
 struct block *block_first_in_page(struct blocks *b, u32 gpa_page)
 {
-    u32 n = b->page[gpa_page];
+    return valid_from(b, &b->page[gpa_page], false);
+}
 
-    return n == BLOCK_NONE ? NULL : &b->block[n];
+struct block *block_next_in_page(struct blocks *b, struct block *block)
+{
+    return valid_from(b, &block->page_next, false);
 }
 
 struct block *block_first_into_page(struct blocks *b, u32 gpa_page)
 {
-    u32 n = b->page2[gpa_page];
-
-    return n == BLOCK_NONE ? NULL : &b->block[n];
+    return valid_from(b, &b->page2[gpa_page], true);
 }
 
-struct block *block_next_into_page(struct blocks *b, const struct block *block)
+struct block *block_next_into_page(struct blocks *b, struct block *block)
 {
-    return block->page2_next == BLOCK_NONE ? NULL : &b->block[block->page2_next];
-}
-
-struct block *block_next_in_page(struct blocks *b, const struct block *block)
-{
-    return block->page_next == BLOCK_NONE ? NULL : &b->block[block->page_next];
+    return valid_from(b, &block->page2_next, true);
 }
 
 void block_invalidate(struct blocks *b, struct block *block)
@@ -175,14 +185,6 @@ void block_invalidate(struct blocks *b, struct block *block)
     while (*link != n)
         link = &b->block[*link].hash_next;
     *link = block->hash_next;
-    for (link = &b->page[block->gpa_page]; *link != n; )
-        link = &b->block[*link].page_next;
-    *link = block->page_next;
-    if (block->gpa_page2) {
-        for (link = &b->page2[block->gpa_page2]; *link != n; )
-            link = &b->block[*link].page2_next;
-        *link = block->page2_next;
-    }
     block->valid = false;
 }
 

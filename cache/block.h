@@ -75,11 +75,11 @@ struct block *block_find(struct blocks *b, u32 gpa_page, u32 eip, u64 mode);
 struct block *block_at_host(struct blocks *b, u64 host);
 // The first block that runs on into this page from another one, or NULL.
 struct block *block_first_into_page(struct blocks *b, u32 gpa_page);
-struct block *block_next_into_page(struct blocks *b, const struct block *block);
-// The first block of a page; go on with block_next_in_page. Invalid ones have left the chain.
+struct block *block_next_into_page(struct blocks *b, struct block *block);
+// The first valid block of a page; go on with block_next_in_page, from a block that may have been invalidated since.
 struct block *block_first_in_page(struct blocks *b, u32 gpa_page);
-struct block *block_next_in_page(struct blocks *b, const struct block *block);
-// Takes a block out of the tables.
+struct block *block_next_in_page(struct blocks *b, struct block *block);
+// The block is found by key and page no longer. It leaves the chains of its pages when they are next followed.
 void block_invalidate(struct blocks *b, struct block *block);
 
 // The instruction of block whose host code holds this host address (the last one that starts at or before it).

@@ -301,7 +301,7 @@ static u64 event(struct vcpu *v, const void *data)
         const struct block_insn *insn = block_insn_at_host(&e->blocks, b, f->resume);
         const struct block_insn *first = &e->blocks.insn[b->insn_first];
 
-        if (b->host + insn->host == f->resume) {
+        if (b->host + insn->host >= f->resume) { // a block that compares does so before its first instruction
             if (insn->flags & BLOCK_INSN_REP) { // may have done some iterations: RF tells, which the emulator sets
                 bt_state_at(e, b, insn);
                 if (insn->flags & BLOCK_INSN_SHADOW)
@@ -332,9 +332,10 @@ static u64 changed(struct vcpu *v, const void *data)
     struct engine *e = bt_engine(v);
     struct block *b = block_at_host(&e->blocks, (u64)data);
 
+    v->phase = PHASE_LOOKUP;
     CHECK(b != NULL);
     bt_state_at(e, b, &e->blocks.insn[b->insn_first]);
-    bt_page_changed(e, b);
+    bt_page_changed(e, b, data);
     return bt_dispatch(e);
 }
 

@@ -79,18 +79,25 @@ void bt_mapping_changed(void *opaque, gla_t gla, u32 len)
         e->spaces_stale = true;
 }
 
-void bt_hint(struct engine *e, struct block *block, u32 guest_offset, u8 hint)
+u8 *bt_hints(struct engine *e, u32 gpa_page)
 {
-    u8 **page = &e->hints[block->gpa_page];
-    struct block *b, *next;
-    u32 at = (block->eip + guest_offset) & (PAGE_SIZE - 1);
+    u8 **page = &e->hints[gpa_page];
 
     if (!*page)
         *page = calloc(1, PAGE_SIZE);
     CHECK(*page != NULL);
-    if ((*page)[at] & hint)
+    return *page;
+}
+
+void bt_hint(struct engine *e, struct block *block, u32 guest_offset, u8 hint)
+{
+    u8 *hints = bt_hints(e, block->gpa_page);
+    struct block *b, *next;
+    u32 at = (block->eip + guest_offset) & (PAGE_SIZE - 1);
+
+    if (hints[at] & hint)
         return;
-    (*page)[at] |= hint;
+    hints[at] |= hint;
     for (b = block_first_in_page(&e->blocks, block->gpa_page); b; b = next) {
         next = block_next_in_page(&e->blocks, b);
         if (at - (b->eip & (PAGE_SIZE - 1)) >= b->guest_len)

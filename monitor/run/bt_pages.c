@@ -193,12 +193,39 @@ void bt_code_write(void *opaque, gpa_t gpa, u32 len)
     } while (len);
 }
 
-void bt_page_changed(struct engine *e, struct block *b)
+// If nothing but immediates has changed, they are to be read from now on; if other things have, this is other code.
+static void note_immediates(struct engine *e, const struct block *b, const u8 *old)
+{
+    const struct block_insn *insn = &e->blocks.insn[b->insn_first];
+    const u8 *now = phys_host(e->v->mmu->phys, (gpa_t)b->gpa_page << PAGE_SHIFT | (b->eip & ~PAGE_MASK));
+    u8 *hints = bt_hints(e, b->gpa_page) + (b->eip & ~PAGE_MASK);
+    bool only = true;
+
+    for (u32 i = 0; i < b->insn_count && only; i++) {
+        u32 at = insn[i].guest, len = (i + 1 < b->insn_count ? insn[i + 1].guest : b->guest_len) - at;
+        struct insn was;
+
+        if (memcmp(old + at, now + at, len))
+            only = insn_decode(&was, old + at, len, !(b->mode & MODE_CODE16)) == INSN_OK && bt_may_vary(&was) &&
+                   memcmp(old + at, now + at, len - 4) == 0;
+    }
+    for (u32 i = 0; i < b->insn_count; i++) {
+        u32 at = insn[i].guest, len = (i + 1 < b->insn_count ? insn[i + 1].guest : b->guest_len) - at;
+
+        if (!only)
+            hints[at] &= ~HINT_VARIES;
+        else if (memcmp(old + at, now + at, len))
+            hints[at] |= HINT_VARIES;
+    }
+}
+
+void bt_page_changed(struct engine *e, struct block *b, const u8 *old)
 {
     e->code_page[b->gpa_page].stamp = clock_now();
     e->count.changed++;
     if (!b->valid)
         return;
+    note_immediates(e, b, old);
     e->dead[e->dead_count++ % ARRAY_LEN(e->dead)] = b - e->blocks.block;
     bt_kill(e, b);
 }

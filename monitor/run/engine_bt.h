@@ -145,6 +145,8 @@ void bt_flush(struct engine *e);
 void bt_reset_stack(struct engine *e);
 // Records a hint for the guest instruction at eip (its page must be mapped), and drops the blocks that hold it.
 void bt_hint(struct engine *e, struct block *block, u32 guest_offset, u8 hint);
+// The hints of a page, made if need be.
+u8 *bt_hints(struct engine *e, u32 gpa_page);
 // Takes back HINT_FAULTS within a block, which is dropped if there was any.
 void bt_unhint(struct engine *e, struct block *block);
 // Sets e->mode (false: MODE_INTERPRET), frame.window, table, seg_* for the current space and segments.
@@ -177,8 +179,8 @@ void bt_uncover(struct engine *e, u32 gpa_page);
 void bt_cover(struct engine *e, const struct block *b);
 void bt_kill(struct engine *e, struct block *b);
 static inline bool bt_page_open(const struct engine *e, u32 gpa_page) { return e->code_page[gpa_page].open; }
-// A block of an open page found its bytes changed.
-void bt_page_changed(struct engine *e, struct block *b);
+// A block of an open page found its bytes changed, which were `old`.
+void bt_page_changed(struct engine *e, struct block *b, const u8 *old);
 // An event met code of this page.
 void bt_page_hot(struct engine *e, u32 gpa_page);
 

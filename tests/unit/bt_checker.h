@@ -559,7 +559,8 @@ static u32 data_len(const struct checker *c, u32 target)
     const struct bt_stubs *s = &c->r->bt.stubs;
 
     return target == s->emulate ? sizeof(struct bt_site) + sizeof(struct insn) :
-           target == s->memory ? sizeof(struct bt_site) : target == s->link ? sizeof(struct bt_link) : 0;
+           target == s->memory ? sizeof(struct bt_site) : target == s->link ? sizeof(struct bt_link) :
+           target == s->changed ? c->code->block.guest_len : 0;
 }
 
 static void check_branch(struct checker *c, u32 target, bool call)
@@ -592,6 +593,8 @@ static void check_branch(struct checker *c, u32 target, bool call)
     } else if (call && target == s->changed) {
         if (!c->rq->compare)
             complain(c, "compares nothing");
+        else if (memcmp(data, c->rq->bytes, c->code->block.guest_len))
+            complain(c, "what it compared with is not behind it");
     } else if (!starts(c, target) && (call || (target != s->lookup && target != s->probe && target != s->jump))) {
         complain(c, "branches to %#x", target);
     } else if (!call && starts(c, target)) {

@@ -205,6 +205,42 @@ return_point:
     loop 1b
     mix
     report "read-modify-write"
+    // Immediates that change, one, another, all; now and then the opcode before one.
+    movl $400, %ebp
+1:  imull $0x9e3779b1, %ebp, %esi
+    movl %esi, vary_add + 1
+    testl $3, %ebp
+    jz 2f
+    movl %esi, vary_adc + 2
+    movl %esi, vary_test + 1
+    notl %esi
+    movl %esi, vary_mov + 1
+    movl %esi, vary_test2 + 2
+    movl %esi, vary_imul + 2
+    roll $7, %esi
+    movl %esi, vary_cmp + 2
+    movl %esi, vary_mov2 + 2
+    testl $31, %ebp
+    jnz 2f
+    xorb $0x30, vary_add // add, xor
+    xorb $0x08, vary_imul + 1 // the other source
+2:  call varying
+    call varying
+    mix
+    decl %ebp
+    jnz 1b
+    report "immediates"
+    // Writes to constant addresses in the code's own page: far from the loop, right behind it, into it.
+    movl $200, %ebp
+1:  incb near_patched + 2
+    movl $9, %ecx
+    call near_loop
+    mix
+    decl %ebp
+    jnz 1b
+    mixmem near_data, 4
+    mixmem far_data, 4
+    report "writes beside a loop"
     ret
 
 own_immediate:
@@ -241,6 +277,42 @@ second:
     subl $9, %edx
     ret
     .balign 16
+
+    .balign 4096
+varying:
+vary_add: addl $0x11111111, %eax
+vary_adc: .byte 0x81, 0xd2 // adcl to edx
+    .long 0x11111111
+vary_mov: movl $0x11111111, %ebx
+vary_test: testl $0x11111111, %eax
+    setz %cl
+vary_test2: testl $0x11111111, %ebx
+    sets %ch
+vary_imul: .byte 0x69, 0xfb // imull ebx to edi
+    .long 0x11111111
+    adcl %ecx, %edx
+vary_cmp: .byte 0x81, 0xff // cmpl edi
+    .long 0x11111111
+    adcl %edi, %edx
+vary_mov2: .byte 0xc7, 0xc1 // movl to ecx
+    .long 0x11111111
+    addl %ecx, %eax
+    ret
+
+    .balign 4096
+near_loop:
+near_patched: addl $1, %eax // its immediate is a byte
+1:  addl %ecx, far_data
+    addl far_data, %eax
+    xorl %eax, near_data
+    incb 2f + 2
+2:  addl $1, %edx
+    decl %ecx
+    jnz 1b
+    ret
+near_data: .long 0
+    .skip 256
+far_data: .long 0
 
     .balign 4096
     .skip 4092
