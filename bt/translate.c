@@ -128,8 +128,8 @@ static void translate_insn(struct trans *t, const struct insn *insn)
         flow_translate(t, insn);
     else if (merges_esp(t, insn))
         t->delta += insn->reg ? -(i32)insn->imm : (i32)insn->imm;
-    else if (!compare_translate(t, insn) && !stack_translate(t, insn) && !string_translate(t, insn) && !sensitive_translate(t, insn) &&
-             !simple_translate(t, insn))
+    else if (!compare_translate(t, insn) && !stack_translate(t, insn) && !string_translate(t, insn) &&
+             !sensitive_translate(t, insn) && !simple_translate(t, insn))
         emit_emulate(t, insn);
 }
 
