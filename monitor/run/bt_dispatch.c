@@ -453,8 +453,10 @@ u64 bt_dispatch(struct engine *e)
                 return bt_leave(e, e->exit);
             continue;
         }
-        if (events)
+        if (events) {
             grow_up(e);
+            bt_pages_rest(e);
+        }
         if (events && cpu_interrupt(v, &exit)) {
             if (unlikely(e->watch) && !e->watch->interrupted(e->watch))
                 return bt_leave(e, CPU_DIVERGED);

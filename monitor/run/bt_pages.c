@@ -2,7 +2,7 @@
 // Guest pages that hold translated code, and are written.
 //
 //   protected --- written often in a short time ---> open
-//   open -------- hot, and long not seen to change -> protected when next translated
+//   open -------- not seen to change for a while ----> protected when next translated
 //
 // Of a protected page only the blocks that are made of the bytes written become invalid: data lies beside code
 // everywhere in 16-bit systems, and at the seams of others. A write to other bytes takes the checked form; it comes to C if
@@ -20,7 +20,9 @@
 #define COST_MAX 64
 // In 2^20 ticks of the host's TSC, some 0.4 ms.
 #define CODE_BURST 64
-#define CODE_REST 2500
+#define CODE_REST 250 // doubled each time that the page had to be opened again
+#define CODE_REST_MAX 7
+#define OPEN_LOOK 4u // pages that an event looks at
 
 static u32 clock_now(void)
 {
@@ -124,6 +126,25 @@ static void kill_all(struct engine *e, u32 page)
     }
 }
 
+static bool rested(const struct code_page *p)
+{
+    return clock_now() - p->stamp >= (u32)CODE_REST << p->rest;
+}
+
+static void close_page(struct engine *e, u32 page)
+{
+    e->code_page[page].open = false;
+    kill_all(e, page);
+}
+
+// To be looked at by bt_pages_rest. Of more pages than there is room for the oldest are left to bt_page_hot.
+static void remember_open(struct engine *e, u32 page)
+{
+    e->open_pages[e->open_last++ % ARRAY_LEN(e->open_pages)] = page;
+    if (e->open_last - e->open_first > ARRAY_LEN(e->open_pages))
+        e->open_first++;
+}
+
 static void note_cost(struct engine *e, u32 page, unsigned cost)
 {
     struct code_page *p = &e->code_page[page];
@@ -144,6 +165,9 @@ static void note_cost(struct engine *e, u32 page, unsigned cost)
     kill_all(e, page);
     bt_uncover(e, page);
     e->count.opened++;
+    if (p->rest < CODE_REST_MAX)
+        p->rest++;
+    remember_open(e, page);
 }
 
 static void page_written(struct engine *e, u32 page, u32 at, u32 len)
@@ -232,10 +256,20 @@ void bt_page_changed(struct engine *e, struct block *b, const u8 *old)
 
 void bt_page_hot(struct engine *e, u32 gpa_page)
 {
-    struct code_page *p = &e->code_page[gpa_page];
+    if (e->code_page[gpa_page].open && rested(&e->code_page[gpa_page]))
+        close_page(e, gpa_page);
+}
 
-    if (!p->open || clock_now() - p->stamp < CODE_REST)
-        return;
-    p->open = false;
-    kill_all(e, gpa_page);
+void bt_pages_rest(struct engine *e)
+{
+    for (u32 n = MIN(e->open_last - e->open_first, OPEN_LOOK); n > 0; n--) {
+        u32 page = e->open_pages[e->open_first++ % ARRAY_LEN(e->open_pages)];
+
+        if (!e->code_page[page].open)
+            continue;
+        if (rested(&e->code_page[page]))
+            close_page(e, page);
+        else
+            remember_open(e, page);
+    }
 }

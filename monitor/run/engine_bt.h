@@ -61,6 +61,7 @@ struct bt_watch {
 struct code_page {
     u32 stamp;  // when the burst began, or the open page's code last changed; by a clock of its own
     u8 cost;    // of the writes of the present burst
+    u8 rest;    // how often it was opened, up to a maximum
     bool open;  // its blocks compare, it is not protected
 };
 
@@ -92,6 +93,7 @@ struct engine {
     u8 **hints;              // per guest-physical page, NULL or HINT_* per byte
     u64 *code_map;           // per guest-physical page: which 64 bytes of it blocks are made of, a bit each
     struct code_page *code_page; // per guest-physical page: bt_pages.c
+    u32 open_pages[256], open_first, open_last; // open pages, a ring
     enum cpu_exit exit;      // why run returns
     bool spaces_stale;       // a mapping changed: empty them before going on
     // Where translated code was interrupted to leave for the machine, to go on there if nothing else comes up.
@@ -183,6 +185,8 @@ static inline bool bt_page_open(const struct engine *e, u32 gpa_page) { return e
 void bt_page_changed(struct engine *e, struct block *b, const u8 *old);
 // An event met code of this page.
 void bt_page_hot(struct engine *e, u32 gpa_page);
+// At an event: protects pages again that were opened, and have not changed for a while.
+void bt_pages_rest(struct engine *e);
 
 // ---- bt_callout.c
 extern const struct bt_callouts bt_engine_callouts;
