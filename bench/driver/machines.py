@@ -24,10 +24,12 @@ class Sample:
     error: str = ""
 
 
-def list_text(files, workloads):
-    lines = ["\t".join((name, "file", "120", *argv)) for name, argv in files]
-    lines += ["\t".join((w.key, w.kind, str(w.seconds), *w.argv)) for w in workloads]
-    return "\n".join(lines) + "\n"
+@dataclass
+class Boot:
+    """A system whose start is a workload: a guest's options, and what it says when it is there."""
+
+    arguments: list
+    prompt: bytes
 
 
 def last_words(tail):
@@ -109,6 +111,13 @@ def busiest_delay(before, after):
     return max(grown, default=(0, 0))[1] / 1e9
 
 
+def busy_sample(ns, checksum, wall, delay, alone=True):
+    """What was measured, less the waiting for a CPU. What a self-timed work excludes has its share of that. Of several processes
+    that run natively nobody knows how long all of them waited, and for whom: then nothing is left out, on no machine."""
+    share = (min(1.0, ns / 1e9 / wall) if wall else 1.0) if alone else 0.0
+    return Sample(max(1, ns - int(min(delay * share * 1e9, 0.9 * ns))), checksum, ns, wall, delay)
+
+
 class Session:
     """A started machine that is told what to run. `start`: makes its Process, called again when a workload ended it."""
 
@@ -141,22 +150,20 @@ class Session:
             words = line.split()
             if words[:2] == ["@begin", workload.key]:
                 begun, before = time.monotonic(), process.threads()
-            elif words[:2] == ["@end", workload.key] and len(words) == 5:
+            elif words[:2] == ["@end", workload.key] and len(words) == 6:
                 wall = (ended[0] if ended else time.monotonic()) - begun
                 delay = int(words[4]) / 1e9 if self.native else busiest_delay(before, process.threads())
-                return self.sample(int(words[2]), words[3], wall, delay, workload.alone)
+                return self.sample(int(words[2]), words[3], wall, delay, workload.alone, int(words[5]))
             elif words[:2] == ["@fail", workload.key]:
                 return Sample(error=" ".join(words[2:]))
         error = f"the machine {process.why()}: {last_words(process.tail)}"
         self.close()
         return Sample(error=error)
 
-    @staticmethod
-    def sample(ns, checksum, wall, delay, alone=True):
-        # What a self-timed work excludes has its share of the waiting. Of several processes that run natively nobody
-        # knows how long all of them waited, and for whom: then nothing is left out, on no machine.
-        share = (min(1.0, ns / 1e9 / wall) if wall else 1.0) if alone else 0.0
-        return Sample(max(1, ns - int(min(delay * share * 1e9, 0.9 * ns))), checksum, ns, wall, delay)
+    def sample(self, ns, checksum, wall, delay, alone, whole):
+        """`ns` of the machine's clock counted, of `whole` that passed between the markers; the host saw `wall` seconds pass."""
+        del whole
+        return busy_sample(ns, checksum, wall, delay, alone)
 
     def close(self):
         if self.process:
@@ -181,8 +188,8 @@ class Native:
         self.tree = tree
 
     def session(self, plan, cpu, needs, workloads):
-        del cpu, needs
-        (self.tree / "list").write_text(list_text(plan.files, workloads))
+        del cpu
+        (self.tree / "list").write_text(plan.list_text(needs, workloads))
         return Session(lambda: Process([self.tree / "bin" / "suite", self.tree], ENVIRONMENT), 120, True)
 
 
@@ -200,7 +207,7 @@ class Guest:
 
     def initrd(self, plan, needs, workloads):
         file = tempfile.NamedTemporaryFile(prefix="bench-initrd")
-        file.write(self.images[needs] + self.list_image(list_text(plan.files, workloads)))
+        file.write(self.images[needs] + self.list_image(plan.list_text(needs, workloads)))
         file.flush()
         self.files.append(file)  # it lives as long as its name is needed
         return file.name
@@ -220,19 +227,17 @@ class Guest:
             output = late.stdout or b""
         return {name.decode(): float(cycles) for name, cycles in re.findall(rb"@nano (\w+) ([0-9.]+)", output)}
 
-    def boot_command(self, initrd):
-        return self.arguments("pentium3", initrd, "console=ttyS0", self.memory)
-
-    def boot(self, initrd, prompt, seconds):
-        """The time until the shell's prompt."""
+    def boot(self, start, seconds):
+        """The time until a machine started as `start`, a Boot, says its prompt."""
         begin = time.monotonic()
-        process = Process(self.boot_command(initrd))
+        process = Process([*self.command, *start.arguments, "-m", str(self.memory), "-cpu", "pentium3", "-nographic",
+                           "-no-reboot"])
         try:
-            while prompt not in process.buffer:
+            while start.prompt not in process.buffer:
                 if not process.read(begin + seconds):
                     return Sample(error=f"no shell: {process.why()}: {process.buffer[-200:].decode(errors='replace')}")
             wall = time.monotonic() - begin
             delay = busiest_delay({}, process.threads())
-            return Session.sample(int(wall * 1e9), "shell", wall, delay)
+            return busy_sample(int(wall * 1e9), "shell", wall, delay)
         finally:
             process.close()

@@ -2,8 +2,8 @@
 """Runs the same i386 programs natively, in ring3 and in QEMU's TCG, taking turns, several times, and
 compares: bench/run [--quick | --full] [GROUP | GROUP/WORKLOAD]...
 
-Groups: user, kernel, code, real (Debian's own programs), boot, nano (cycles of single operations).
-Default: all of them. The results go to the terminal, and as results.json and plots to a folder.
+Groups: user, kernel, code, real (Debian's own programs), boot, nano (cycles of single operations), translator
+(ring3's, alone). Default: all of them. The results go to the terminal, and as results.json and plots to a folder.
 
 bench/run --scaling measures how ring3 grows with memory, address spaces, code and guests instead."""
 
@@ -25,12 +25,14 @@ sys.dont_write_bytecode = True
 
 import bochs  # noqa: E402
 import machines  # noqa: E402
+import markdown  # noqa: E402
 import measure  # noqa: E402
 import plots  # noqa: E402
 import programs  # noqa: E402
 import real  # noqa: E402
 import report  # noqa: E402
 import scaling  # noqa: E402
+import translator  # noqa: E402
 import verdict  # noqa: E402
 import workloads  # noqa: E402
 
@@ -39,11 +41,11 @@ def arguments():
     parser = argparse.ArgumentParser(prog="bench/run", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="short workloads, 3 rounds: minutes (the default)")
-    size.add_argument("--full", action="store_true", help="longer workloads, 5 rounds")
+    size.add_argument("--quick", action="store_true", help="3 rounds: a quarter of an hour (the default)")
+    size.add_argument("--full", action="store_true", help="longer workloads, 5 rounds: an hour or two")
     size.add_argument("--scaling", action="store_true", help="the scaling study")
     parser.add_argument("--rounds", type=int, help="how often each workload runs on each machine")
-    parser.add_argument("--percent", type=int, help="size of the workloads; 100 is some 100 ms natively")
+    parser.add_argument("--percent", type=int, help="size of the workloads; 100, the default, is 100 to 400 ms natively")
     parser.add_argument("--machines", default="native,ring3,qemu",
                         help="which to run, of native, ring3, qemu, bochs (default: %(default)s)")
     parser.add_argument("--ring3", type=pathlib.Path, help="the binary to measure; without it, one is built")
@@ -53,13 +55,18 @@ def arguments():
                         help="folder for results.json and the plots (default: build/bench/DATE)")
     parser.add_argument("--statistic", choices=("median", "min"), default="median",
                         help="what is compared; min on a machine that others use, too (default: %(default)s)")
+    parser.add_argument("--results", type=pathlib.Path, metavar="FILE",
+                        help="measure nothing: print a results.json as the tables of a README")
     parser.add_argument("-l", "--list", action="store_true", help="list the workloads and end")
     parser.add_argument("only", nargs="*", metavar="GROUP[/WORKLOAD]", help="patterns of what to run")
     return parser.parse_args()
 
 
+APART = ("nano", "translator")  # groups that are no workloads
+
+
 def make_plan(args, built):
-    plan = workloads.Plan(percent=args.percent or (100 if args.full else 40), rounds=args.rounds or (5 if args.full else 3))
+    plan = workloads.Plan(percent=args.percent or (300 if args.full else 100), rounds=args.rounds or (5 if args.full else 3))
     for group in ("user", "kernel", "code"):
         workloads.program(plan, group, built[group])
     workloads.busybox(plan)
@@ -68,7 +75,7 @@ def make_plan(args, built):
     if args.only:
         plan.workloads = [w for w in plan.workloads
                           if any(fnmatch.fnmatch(w.key, o) or w.group == o for o in args.only)]
-        if not plan.workloads and "nano" not in args.only:
+        if not plan.workloads and not set(APART) & set(args.only):
             raise programs.Unavailable(f"no workload is called {' or '.join(args.only)}; -l lists them")
     return plan
 
@@ -102,8 +109,8 @@ def circumstances(args, plan, cache):
 
 
 def make_runners(names, args, plan, work, cache, built):
-    """The machines, and the initramfs that boots to a shell."""
-    needs = {w.needs for w in plan.workloads if w.kind != "boot"}
+    """The machines, and what boots, by workload."""
+    needs, keys = {w.needs for w in plan.workloads if w.kind != "boot"}, {w.key for w in plan.workloads}
     images = {}
     if "" in needs:
         images[""] = programs.guest_image(programs.make_tree(work / "small", built, cache / "busybox"))
@@ -111,7 +118,13 @@ def make_runners(names, args, plan, work, cache, built):
     if "real" in needs:
         real.add_files(tree)
         images["real"] = programs.guest_image(tree)
-    boot_image = programs.shell_image(work / "initramfs", cache / "busybox")
+    boots = {}
+    if "boot/shell" in keys:
+        boots["shell"] = machines.Boot(["-kernel", cache / "vmlinuz-686", "-initrd", programs.shell_image(
+            work / "initramfs", cache / "busybox"), "-append", "console=ttyS0"], workloads.PROMPT)
+    if "boot/debian" in keys:
+        boots["debian"] = machines.Boot(["-drive", f"file={programs.debian_disk()},format=raw,if=ide", "-snapshot"],
+                                        workloads.LOGIN)
     commands = {}
     if "ring3" in names:
         commands["ring3"] = [args.ring3 or programs.build_ring3(), *args.ring3_options.split()]
@@ -127,7 +140,7 @@ def make_runners(names, args, plan, work, cache, built):
                                           programs.list_image))
         else:
             raise programs.Unavailable(f"no machine is called {name}: native, ring3, qemu or bochs")
-    return runners, boot_image
+    return runners, boots
 
 
 def scratch():
@@ -140,7 +153,7 @@ def native_callret(folder):
     return float(out) if out else None
 
 
-def show(facts, plan, rows, nano, verdicts, names, statistic):
+def show(facts, plan, rows, nano, alone, verdicts, names, statistic):
     print(f"{facts['date']}, {facts['cpu']}, {facts['cpus']} CPUs, load {facts['load'][0]:.1f}; ring3 {facts['ring3']}; "
           f"{facts['qemu']}; {facts['guest']}")
     print(f"size {plan.percent}%, {plan.rounds} rounds, {facts['seconds']:.0f} s; {statistic} of the rounds; "
@@ -149,11 +162,16 @@ def show(facts, plan, rows, nano, verdicts, names, statistic):
         print(report.table(rows, names, statistic))
     if nano:
         print(report.nano_table(nano, facts["native callret"]))
+    if alone:
+        print(report.align([[*line, ""] for line in translator.lines(alone)]))
     for v in verdicts:
         print(v["text"])
 
 
 def run(args):
+    if args.results:
+        print(markdown.render(json.loads(args.results.read_text())), end="")
+        return 0
     cache = programs.cache_folder()
     built = programs.compile_programs(cache / "bench" / "bin")
     folder = args.output or programs.TOP / "build" / "bench" / datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -167,29 +185,34 @@ def run(args):
         folder.mkdir(parents=True, exist_ok=True)
         return scaling.run(args.ring3 or programs.build_ring3(), args, cache, built, folder)
     names = args.machines.split(",")
-    nano = {}
+    nano, alone = {}, {}
     with scratch() as work:
         work = pathlib.Path(work)
-        runners, boot_image = make_runners(names, args, plan, work, cache, built)
+        runners, boots = make_runners(names, args, plan, work, cache, built)
         with_nano = [r for r in runners if hasattr(r, "nano") and (not args.only or "nano" in args.only)]
-        boots = sum(w.kind == "boot" for w in plan.workloads) if "native" in names else 0
-        progress = measure.Progress(plan.rounds * (len(runners) * len(plan.workloads) - boots + len(with_nano)))
+        with_translator = "ring3" in names and (not args.only or "translator" in args.only)
+        samples_a_round = (len(runners) * (len(plan.workloads) - len(boots)) + len(measure.who_boots(runners)) * len(boots)
+                           + len(with_nano) + (1 if with_translator else 0))
+        progress = measure.Progress(plan.rounds * samples_a_round)
         facts = circumstances(args, plan, cache)
         facts["native callret"] = native_callret(work) if with_nano else None
         begin = time.monotonic()
-        samples = measure.measure(plan, runners, boot_image, progress)
+        samples = measure.measure(plan, runners, boots, progress)
         if with_nano:
             nano = measure.measure_nano(plan, with_nano, work, progress)
+        if with_translator:
+            alone = translator.measure(plan.rounds, progress, work, cache / "busybox")
         progress.end()
     facts["seconds"] = round(time.monotonic() - begin, 1)
     facts["waited"] = round(measure.session_totals(samples), 4)
     rows = report.evaluate(plan.workloads, samples, names, args.statistic)
     groups = report.groups(rows)
     verdicts = verdict.judge(rows, groups, nano, facts["native callret"])
-    show(facts, plan, rows, nano, verdicts, names, args.statistic)
+    show(facts, plan, rows, nano, alone, verdicts, names, args.statistic)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(json.dumps(
-        {"circumstances": facts, "workloads": rows, "groups": groups, "nano": nano, "verdicts": verdicts}, indent=1) + "\n")
+        {"circumstances": facts, "workloads": rows, "groups": groups, "nano": nano, "translator": alone,
+         "verdicts": verdicts}, indent=1) + "\n")
     files = plots.ratios(folder, rows, groups, names)
     print(f"results.json and {len(files)} plots are in {folder}")
     bad = [r for r in rows if not r["checksums_agree"] or any(m["errors"] for m in r["machines"].values())]

@@ -6,8 +6,6 @@ import time
 
 import programs
 
-PROMPT = b"ring3:/root# "  # of the shell in make-initramfs' image
-
 
 class Progress:
     """A bar on the terminal, or nothing where there is none."""
@@ -40,28 +38,33 @@ def turns(runners, number):
     return runners[at:] + runners[:at]
 
 
-def measure(plan, runners, boot_image, progress):
+def who_boots(runners):
+    """Those that can be started with a system of one's choice."""
+    return [r for r in runners if hasattr(r, "boot")]
+
+
+def measure(plan, runners, boots, progress):
     """{machine: {workload: [Sample]}}; interrupted, what there is until then."""
     samples = {r.name: {} for r in runners}
     try:
-        rounds(plan, runners, boot_image, progress, samples)
+        rounds(plan, runners, boots, progress, samples)
     except KeyboardInterrupt:
         print("interrupted: these are the results so far", file=sys.stderr)
     return samples
 
 
-def rounds(plan, runners, boot_image, progress, samples):
-    """Adds a sample a round. A workload runs on one machine after the other before the next
+def rounds(plan, runners, boots, progress, samples):
+    """Adds a sample a round. `boots`: {workload: Boot}. A workload runs on one machine after the other before the next
     one's turn, so that what else the host does meets all of them; a round starts each guest anew."""
     def note(machine, workload, sample):
         samples[machine.name].setdefault(workload.key, []).append(sample)
 
-    guests = [r for r in runners if r.name != "native"]
+    guests = who_boots(runners)
     for number in range(plan.rounds):
         for w in [w for w in plan.workloads if w.kind == "boot"]:
             for guest in turns(guests, number) if guests else []:
                 progress.step(f"{number + 1}: {w.key}, {guest.name}")
-                note(guest, w, guest.boot(boot_image, PROMPT, w.seconds))
+                note(guest, w, guest.boot(boots[w.name], w.seconds))
         inside = [w for w in plan.workloads if w.kind != "boot"]
         for cpu, needs in sorted({(w.cpu, w.needs) for w in inside}):
             chosen = [w for w in inside if (w.cpu, w.needs) == (cpu, needs)]

@@ -76,6 +76,16 @@ def compile_callret(folder):
     return output
 
 
+def compile_translate(folder):
+    """bench/micro/translate.c with the translator's sources."""
+    output = folder / "translate"
+    sources = [TOP / "bench" / "micro" / "translate.c", *(p for unit in ("bt", "cache", "decoder") for p in (TOP / unit).glob("*.c")),
+               TOP / "monitor" / "base" / "log.c", TOP / "monitor" / "base" / "err.c"]
+    if subprocess.run(["gcc", "-O2", "-DNDEBUG", "-D_GNU_SOURCE", f"-I{TOP}", "-o", output, *sources, "-lcapstone"]).returncode:
+        raise Unavailable("bench/micro/translate.c could not be compiled: is libcapstone-dev installed?")
+    return output
+
+
 def build_ring3():
     build = pathlib.Path(os.environ.get("RING3_BUILD", TOP / "build" / "release"))
     for command in (["cmake", "-S", TOP, "-B", build, "-G", "Ninja", "--log-level=NOTICE", "-DCMAKE_BUILD_TYPE=Release"],
@@ -88,6 +98,13 @@ def build_ring3():
 def fetch(*what):
     if subprocess.run([TOP / "tests" / "boot" / "fetch-debian", *what]).returncode:
         raise Unavailable("Debian's packages could not be fetched")
+
+
+def debian_disk():
+    """A disk with a whole Debian, made at the first call, in minutes."""
+    if subprocess.run([TOP / "tests" / "boot" / "make-debian-disk"]).returncode:
+        raise Unavailable("there is no disk to boot Debian from (leave boot/debian out: bench/run user kernel code real nano)")
+    return cache_folder() / "debian-disk.img"
 
 
 class Archive:

@@ -18,6 +18,7 @@ UNUSED = ["usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info"
           "usr/lib/i386-linux-gnu/gconv", "usr/lib/gcc/i686-linux-gnu/12/plugin", "usr/share/unicode"]
 
 SOURCES = TOP / "bench" / "real"
+UNITS = ("user_calls", "suite")  # what cc1 compiles
 
 
 def fetch():
@@ -64,13 +65,13 @@ def shell(text, cpu_variables=""):
 
 
 def add_files(tree):
-    """The scripts, a key and a preprocessed C file, made by the host's own compiler and the tree's openssl."""
+    """The scripts, a key and preprocessed C files, made by the host's own compiler and the tree's openssl."""
     shutil.copytree(SOURCES, tree / "work")
-    unit = subprocess.run(["gcc", "-m32", "-O2", "-E", "-P", "-D_GNU_SOURCE", TOP / "bench" / "programs" / "user_calls.c",
-                           "-o", tree / "work" / "unit.i"])
+    units = [subprocess.run(["gcc", "-m32", "-O2", "-E", "-P", "-D_GNU_SOURCE", TOP / "bench" / "programs" / f"{unit}.c",
+                             "-o", tree / "work" / f"{unit}.i"]) for unit in UNITS]
     key = subprocess.run([*command("usr/bin/openssl", "genrsa", "-out", "work/key.pem", "2048")], cwd=tree,
                          capture_output=True, env={**os.environ, "OPENSSL_CONF": "/dev/null"})
-    if unit.returncode or key.returncode:
+    if key.returncode or any(u.returncode for u in units):
         raise Unavailable("the files for Debian's programs could not be made")
 
 
@@ -78,8 +79,8 @@ def plan_real(plan):
     """Adds the workloads. Their text is the file `text`."""
     p = plan.percent
 
-    def add(name, argv, cpu="pentium3"):
-        plan.add("real", name, "cmd", *argv, cpu=cpu, needs="real", alone="-c" not in argv[:6])
+    def add(name, argv, cpu="pentium3", alone=None):
+        plan.add("real", name, "cmd", *argv, cpu=cpu, needs="real", alone=argv[3] != "real/bin/dash" if alone is None else alone)
 
     def stress(name, *arguments):
         # Its figures go to a file; what counts is that it ends well. It must not look for the host's CPU.
@@ -89,35 +90,38 @@ def plan_real(plan):
     def times(n):
         return f"i=0; while [ $i -lt {max(1, n)} ]; do i=$((i+1));"
 
-    head = f"head -c {4000 * p} text"
+    def file(name, *argv):
+        plan.add_file(name, *argv, needs="real")
+        return name
+
     add("gzip", command("bin/gzip", "-9", "-n", "-c", "text"))
-    add("gunzip", shell("$r real/bin/gzip -1 -c text >t.gz; " + times(p // 25) + " $r real/bin/gzip -dc t.gz >t; done; "
-                        "bin/busybox md5sum t"))
-    add("bzip2", shell(f"bin/busybox {head} | $r real/bin/bzip2 -9 -c"))
-    add("xz", shell(f"bin/busybox {head} | $r real/usr/bin/xz -6 -T1 -c"))
-    add("7zip", shell(f"rm -f t.7z; bin/busybox {head} >t; $r real/usr/lib/p7zip/7zr a -mmt1 t.7z t >/dev/null; "
+    add("gunzip", command("bin/gzip", "-d", "-c", *[file("text.gz", "bin/busybox", "gzip", "-c", "text")] * max(1, p // 12)))
+    add("bzip2", command("bin/bzip2", "-9", "-c", file("text.bzip2", "bin/busybox", "head", "-c", 25000 * p, "text")))
+    add("xz", command("usr/bin/xz", "-6", "-T1", "-c", file("text.xz", "bin/busybox", "head", "-c", 5000 * p, "text")))
+    add("7zip", shell(f"rm -f t.7z; bin/busybox head -c {6000 * p} text >t; $r real/usr/lib/p7zip/7zr a -mmt1 t.7z t >/dev/null; "
                       "$r real/usr/lib/p7zip/7zr x -so t.7z | bin/busybox md5sum"))
     add("awk", command("usr/bin/mawk", "-f", "work/work.awk", "text"))
     add("perl", command("usr/bin/perl", PERL_MODULES, "work/work.pl", "text", 15 * p))
-    add("python", (*command("usr/bin/python3.11", "-I", "-S", "work/work.py", max(1, p // 12)),))
-    add("lua", command("usr/bin/lua5.4", "work/work.lua", max(1, p // 7)))
-    add("luajit", command("usr/bin/luajit", "work/work.lua", max(1, p // 2)), cpu="max")
-    add("sqlite", command("usr/bin/sqlite3", ":memory:", *[".read work/work.sql"] * 1))
-    add("openssl_sha", command("usr/bin/openssl", "dgst", "-sha256", *["text"] * max(1, p // 10)))
+    add("python", (*command("usr/bin/python3.11", "-I", "-S", "work/work.py", max(1, p // 6)),))
+    add("lua", command("usr/bin/lua5.4", "work/work.lua", max(1, p // 4)))
+    add("luajit", command("usr/bin/luajit", "work/work.lua", max(1, p)), cpu="max")
+    add("sqlite", command("usr/bin/sqlite3", ":memory:", *[".read work/work.sql"] * max(1, p // 20)))
+    add("openssl_sha", command("usr/bin/openssl", "dgst", "-sha256", *["text"] * max(1, p // 5)))
     add("openssl_aes", command("usr/bin/openssl", "enc", "-aes-256-cbc", "-K", "00112233" * 8, "-iv", "0123" * 8,
-                               "-in", "text"))
+                               "-in", file("text.aes", "bin/busybox", "cat", *["text"] * 7)))
     add("openssl_rsa", shell(times(p // 5) + " $r real/usr/bin/openssl dgst -sha256 -sign work/key.pem work/work.sql | "
                              "bin/busybox md5sum; done"))
-    add("cc1", command("usr/lib/gcc/i686-linux-gnu/12/cc1", "-quiet", "-fpreprocessed", "-O2", "-o", "-", "work/unit.i"))
+    add("cc1", shell(f"for n in $(bin/busybox seq {max(1, p // 50)}); do for u in {' '.join(UNITS)}; do "
+                     "$r real/usr/lib/gcc/i686-linux-gnu/12/cc1 -quiet -fpreprocessed -O2 -o - work/$u.i; done; done"))
     add("dash", command("bin/dash", "-c", times(800 * p) + " x=$((i*3&255)); case $x in 1*) y=$y$x;; *) y=;; esac; "
-                        "done; echo $i $y"))
+                        "done; echo $i $y"), alone=True)
     add("dash_forks", command("bin/dash", "-c", times(5 * p) + " x=$(echo $i | { read a; echo $a; }); done; echo $x"))
-    add("start_true", shell(times(2 * p) + " $r real/bin/true; done; echo $i"))
-    add("start_perl", shell(times(p // 2) + f" $r real/usr/bin/perl {PERL_MODULES} -e 'print 1'; done"))
-    add("start_python", shell(times(p // 10) + " $r real/usr/bin/python3.11 -I -S -c 'print(1)'; done"))
-    stress("cpu", "--cpu", 1, "--cpu-method", "int32", "--cpu-ops", max(1, p))
-    stress("matrix", "--matrix", 1, "--matrix-size", 64, "--matrix-ops", 10 * p)
-    stress("qsort", "--qsort", 1, "--qsort-size", 20000, "--qsort-ops", max(1, p // 4))
-    stress("switch", "--switch", 1, "--switch-ops", 400 * p)
-    stress("fork", "--fork", 1, "--fork-ops", 8 * p)
-    stress("vm", "--vm", 1, "--vm-bytes", "8M", "--vm-method", "rowhammer", "--vm-ops", 4 * p)
+    add("start_true", shell(times(4 * p) + " $r real/bin/true; done; echo $i"))
+    add("start_perl", shell(times(p) + f" $r real/usr/bin/perl {PERL_MODULES} -e 'print 1'; done"))
+    add("start_python", shell(times(p // 5) + " $r real/usr/bin/python3.11 -I -S -c 'print(1)'; done"))
+    stress("cpu", "--cpu", 1, "--cpu-method", "int32", "--cpu-ops", 3 * p)
+    stress("matrix", "--matrix", 1, "--matrix-size", 64, "--matrix-ops", 30 * p)
+    stress("qsort", "--qsort", 1, "--qsort-size", 20000, "--qsort-ops", max(1, p // 3))
+    stress("switch", "--switch", 1, "--switch-ops", 200 * p)
+    stress("fork", "--fork", 1, "--fork-ops", 5 * p)
+    stress("vm", "--vm", 1, "--vm-bytes", "8M", "--vm-method", "rowhammer", "--vm-ops", 12 * p)

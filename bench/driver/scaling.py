@@ -10,8 +10,7 @@ import time
 import machines
 import plots
 import programs
-from measure import PROMPT
-from workloads import Plan
+from workloads import PROMPT, Plan
 
 MIB = 1 << 20
 

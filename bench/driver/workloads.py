@@ -28,26 +28,40 @@ class Plan:
     percent: int
     rounds: int
     workloads: list = field(default_factory=list)
-    files: list = field(default_factory=list)  # (name, argv): standard output into a file
+    files: list = field(default_factory=list)  # of kind "file": standard output into a file, before all else
 
     def add(self, group, name, kind, *argv, **more):
         self.workloads.append(Workload(group, name, kind, tuple(str(a) for a in argv), **more))
+
+    def add_file(self, name, *argv, needs=""):
+        self.files.append(Workload("", name, "file", tuple(str(a) for a in argv), needs=needs))
+
+    def list_text(self, needs, workloads):
+        """What programs/suite.c reads: the files that a machine with `needs` makes, then its workloads."""
+        files = [("\t".join((f.name, f.kind, str(f.seconds), *f.argv))) for f in self.files if f.needs in ("", needs)]
+        return "\n".join([*files, *("\t".join((w.key, w.kind, str(w.seconds), *w.argv)) for w in workloads)]) + "\n"
 
 
 NEEDS_MAX = {"matmul_sse2", "copy_sse2"}  # SSE2, which a pentium3 lacks
 
 
+PROMPT = b"ring3:/root# "  # of the shell in make-initramfs' image
+LOGIN = b"ring3 login: "  # of the Debian on make-debian-disk's disk, on its serial line
+
+
 def boot(plan):
+    """To the shell of a small initramfs; from a disk, through firmware, GRUB and systemd, to a login."""
     plan.add("boot", "shell", "boot")
+    plan.add("boot", "debian", "boot", seconds=400)
 
 
 def busybox(plan):
     """What a shell's first steps are made of: loops, filters, processes."""
     p = plan.percent
-    plan.files.append(("text", ("bin/gen", str(40000 * p))))
+    plan.add_file("text", "bin/gen", 40000 * p)
     plan.add("real", "sh_loop", "cmd", "bin/busybox", "sh", "-c",
-             f"i=0; while [ $i -lt {3000 * p} ]; do i=$((i+1)); done; echo $i", alone=True)
-    plan.add("real", "sha256", "cmd", "bin/busybox", "sha256sum", *(["text"] * 5), alone=True)
+             f"i=0; while [ $i -lt {2000 * p} ]; do i=$((i+1)); done; echo $i", alone=True)
+    plan.add("real", "sha256", "cmd", "bin/busybox", "sha256sum", *(["text"] * 10), alone=True)
     plan.add("real", "busybox_gzip", "cmd", "bin/busybox", "gzip", "-9", "-c", "text", alone=True)
 
 

@@ -23,7 +23,7 @@ void bench_need(bool ok, const char *what);
 struct work {
     const char *name;
     uint32_t (*run)(struct bench *b, uint32_t n); // returns the checksum
-    uint32_t n;                                   // some 100 ms on the CPU itself
+    uint32_t n;                                   // some 100 to 300 ms on the CPU itself
 };
 
 // The end has no name. Defined by each program.

@@ -190,13 +190,13 @@ static uint32_t remap(struct bench *b, uint32_t n)
 }
 
 static const struct work works[] = {
-    {"rewrite", rewrite, 60000},
-    {"append", append, 60000},
-    {"patch", patch, 300000},
-    {"mixed", mixed, 40000},
-    {"once", once, 6},
-    {"hot", hot, 200},
-    {"remap", remap, 20000},
+    {"rewrite", rewrite, 240000},
+    {"append", append, 300000},
+    {"patch", patch, 2400000},
+    {"mixed", mixed, 1600000},
+    {"once", once, 48},
+    {"hot", hot, 1600},
+    {"remap", remap, 30000},
     {NULL, NULL, 0},
 };
 

@@ -93,8 +93,8 @@ static uint32_t stat_root(struct bench *b, uint32_t n)
 
 static const struct work calls[] = {
     {"null_int80", null_int80, 60000},
-    {"null_sysenter", null_sysenter, 1000000},
-    {"vdso_time", vdso_time, 2000000},
+    {"null_sysenter", null_sysenter, 1200000},
+    {"vdso_time", vdso_time, 4000000},
     {"read_byte", read_byte, 600000},
     {"write_byte", write_byte, 600000},
     {"stat", stat_root, 200000},

@@ -151,6 +151,6 @@ const struct work kernel_memory[] = {
     {"signal", signals, 20000},
     {"segv", segv, 15000},
     {"timer_arm", timer_arm, 200000},
-    {"sleep_200us", sleeps, 300},
+    {"sleep_200us", sleeps, 600},
     {NULL, NULL, 0},
 };

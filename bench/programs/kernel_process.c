@@ -133,11 +133,11 @@ static uint32_t yield(struct bench *b, uint32_t n)
 }
 
 const struct work kernel_process[] = {
-    {"fork_wait", fork_wait, 1500},
+    {"fork_wait", fork_wait, 2500},
     {"fork_cow", fork_cow, 250},
-    {"fork_exec", fork_exec, 200},
-    {"vfork_exec", vfork_exec, 250},
-    {"thread", thread_create, 3000},
+    {"fork_exec", fork_exec, 400},
+    {"vfork_exec", vfork_exec, 500},
+    {"thread", thread_create, 6000},
     {"yield", yield, 50000},
     {NULL, NULL, 0},
 };

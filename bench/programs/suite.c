@@ -8,8 +8,8 @@
 //   cmd     the command is measured from fork to wait; its standard output's checksum counts
 //   file    not measured: run before anything else, the standard output lands in the file NAME
 // The report is read by the driver, which also notes when each line came:
-//   @start / @begin NAME / @end NAME NANOSECONDS CHECKSUM DELAY / @fail NAME why / @done
-// DELAY: the nanoseconds for which the command's process waited for a CPU.
+//   @start / @begin NAME / @end NAME NANOSECONDS CHECKSUM DELAY WHOLE / @fail NAME why / @done
+// DELAY: the nanoseconds for which the command's process waited for a CPU. WHOLE: those from fork to wait.
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -172,13 +172,13 @@ static void run(const struct job *job, const sigset_t *chld)
         if (!f || fscanf(f, "%llu %x", &ns, &sum) != 2)
             say("@fail %s no result\n", job->name);
         else
-            say("@end %s %llu %08x %llu\n", job->name, ns, sum, delay);
+            say("@end %s %llu %08x %llu %llu\n", job->name, ns, sum, delay, (unsigned long long)(end - begin));
         if (f)
             fclose(f);
     } else if (!file) {
         // The checksum comes after the marker: the driver compares the marker's time with ours.
         say("@end %s %llu ", job->name, (unsigned long long)(end - begin));
-        say("%08x %llu\n", checksum(output), delay);
+        say("%08x %llu %llu\n", checksum(output), delay, (unsigned long long)(end - begin));
     }
 }
 

@@ -196,14 +196,14 @@ static uint32_t sort(struct bench *b, uint32_t n)
 }
 
 static const struct work integers[] = {
-    {"loop", loop, 60000000},
-    {"division", division, 15000000},
-    {"sieve", sieve, 500},
-    {"crc", crc, 10000},
-    {"branches", branches, 8000000},
-    {"long_numbers", long_numbers, 1500000},
-    {"long_products", long_products, 250000},
-    {"sort", sort, 45},
+    {"loop", loop, 300000000},
+    {"division", division, 60000000},
+    {"sieve", sieve, 1700},
+    {"crc", crc, 22000},
+    {"branches", branches, 24000000},
+    {"long_numbers", long_numbers, 4500000},
+    {"long_products", long_products, 400000},
+    {"sort", sort, 90},
     {NULL, NULL, 0},
 };
 

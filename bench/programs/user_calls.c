@@ -171,12 +171,12 @@ static uint32_t push_pop(struct bench *b, uint32_t n)
 }
 
 const struct work user_calls[] = {
-    {"fib", fib, 4000},
-    {"deep_calls", deep_calls, 20000},
-    {"call_one", call_one, 40000000},
-    {"call_many", call_many, 5500000},
-    {"call_cycle", call_cycle, 25000000},
-    {"interpreter", interpreter, 4500000},
-    {"push_pop", push_pop, 50000000},
+    {"fib", fib, 12000},
+    {"deep_calls", deep_calls, 60000},
+    {"call_one", call_one, 140000000},
+    {"call_many", call_many, 22000000},
+    {"call_cycle", call_cycle, 60000000},
+    {"interpreter", interpreter, 11000000},
+    {"push_pop", push_pop, 100000000},
     {NULL, NULL, 0},
 };

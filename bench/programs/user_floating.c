@@ -154,10 +154,10 @@ static uint32_t bodies(struct bench *b, uint32_t n)
 }
 
 const struct work user_floating[] = {
-    {"matmul_x87", matmul_x87, 250},
-    {"matmul_sse2", matmul_sse2, 700},
-    {"x87_functions", transcendental, 400000},
-    {"conversions", conversions, 6000000},
-    {"bodies", bodies, 500000},
+    {"matmul_x87", matmul_x87, 450},
+    {"matmul_sse2", matmul_sse2, 2300},
+    {"x87_functions", transcendental, 2000000},
+    {"conversions", conversions, 24000000},
+    {"bodies", bodies, 1600000},
     {NULL, NULL, 0},
 };

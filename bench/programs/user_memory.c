@@ -215,16 +215,16 @@ static uint32_t hash(struct bench *b, uint32_t n)
 }
 
 const struct work user_memory[] = {
-    {"chase_l1", chase_l1, 60000000},
-    {"chase_l2", chase_l2, 18000000},
-    {"chase_memory", chase_memory, 800000},
-    {"chase_tlb", chase_tlb, 3000000},
-    {"copy_rep", copy_rep, 60000},
-    {"fill_rep", fill_rep, 120000},
-    {"copy_rep_short", copy_rep_short, 10000000},
-    {"copy_words", copy_words, 14000},
-    {"copy_bytes", copy_bytes, 4000},
-    {"copy_sse2", copy_sse2, 60000},
-    {"hash", hash, 6000000},
+    {"chase_l1", chase_l1, 180000000},
+    {"chase_l2", chase_l2, 43000000},
+    {"chase_memory", chase_memory, 1300000},
+    {"chase_tlb", chase_tlb, 7500000},
+    {"copy_rep", copy_rep, 160000},
+    {"fill_rep", fill_rep, 260000},
+    {"copy_rep_short", copy_rep_short, 28000000},
+    {"copy_words", copy_words, 25000},
+    {"copy_bytes", copy_bytes, 11000},
+    {"copy_sse2", copy_sse2, 180000},
+    {"hash", hash, 16000000},
     {NULL, NULL, 0},
 };

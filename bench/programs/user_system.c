@@ -80,10 +80,10 @@ static uint32_t flags(struct bench *b, uint32_t n)
 }
 
 const struct work user_system[] = {
-    {"thread_local", thread_local_data, 25000000},
-    {"locked", locked, 4000000},
-    {"locked64", locked64, 12000000},
-    {"rdtsc", rdtsc, 8000000},
-    {"flags", flags, 10000000},
+    {"thread_local", thread_local_data, 115000000},
+    {"locked", locked, 30000000},
+    {"locked64", locked64, 44000000},
+    {"rdtsc", rdtsc, 20000000},
+    {"flags", flags, 30000000},
     {NULL, NULL, 0},
 };

@@ -12,3 +12,4 @@ SELECT a.kind, count(*) FROM item a JOIN item b ON b.kind = a.kind AND b.price =
 UPDATE item SET price = price + 1 WHERE name LIKE '%7%';
 DELETE FROM item WHERE kind % 3 = 0;
 SELECT count(*), sum(price), sum(length(name)) FROM item;
+DROP TABLE item;
