@@ -34,9 +34,9 @@ def workloads(data):
     machines = list(dict.fromkeys(m for row in data["workloads"] for m in row["machines"]))
     pairs = [f"{a}/{b}" for a, b in report.PAIRS if any(row.get(f"{a}/{b}") for row in data["workloads"])]
     ends = [p for p in pairs if p == "ring3/native" and any(row.get(f"{p} ci95") for row in data["workloads"])]
-    return table(["workload", *(f"{m}, ms" for m in machines), *pairs, *(f"{p}, 95%" for p in ends)],
-                 [[f"{row['group']}/{row['name']}", *(report.milliseconds(row, m, "median") for m in machines),
-                   *(factor(row.get(p)) for p in pairs), *(report.confidence(row, p) for p in ends)] for row in data["workloads"]])
+    rows = [[f"{row['group']}/{row['name']}", *(report.milliseconds(row, m, "median") for m in machines),
+             *(factor(row.get(p)) for p in pairs), *(report.confidence(row, p) for p in ends)] for row in data["workloads"]]
+    return table(["workload", *(f"{m}, ms" for m in machines), *pairs, *(f"{p}, 95%" for p in ends)], rows)
 
 
 def nano(data):

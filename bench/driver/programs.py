@@ -79,8 +79,8 @@ def compile_callret(folder):
 def compile_translate(folder):
     """bench/micro/translate.c with the translator's sources."""
     output = folder / "translate"
-    sources = [TOP / "bench" / "micro" / "translate.c", *(p for unit in ("bt", "cache", "decoder") for p in (TOP / unit).glob("*.c")),
-               TOP / "monitor" / "base" / "log.c", TOP / "monitor" / "base" / "err.c"]
+    sources = [TOP / "bench" / "micro" / "translate.c", TOP / "monitor" / "base" / "log.c", TOP / "monitor" / "base" / "err.c",
+               *(path for unit in ("bt", "cache", "decoder") for path in (TOP / unit).glob("*.c"))]
     if subprocess.run(["gcc", "-O2", "-DNDEBUG", "-D_GNU_SOURCE", f"-I{TOP}", "-o", output, *sources, "-lcapstone"]).returncode:
         raise Unavailable("bench/micro/translate.c could not be compiled: is libcapstone-dev installed?")
     return output

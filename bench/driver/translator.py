@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The translator alone: how fast it is, how much its code grows. It runs over busybox's text, a program of a megabyte and a half."""
+"""The translator alone, over busybox's megabyte and a half of code: how fast it is, how much the code grows."""
 
 import re
 import statistics
@@ -7,7 +7,8 @@ import subprocess
 
 import programs
 
-LINE = re.compile(r"^(\S.*?)\s+([0-9.]+) MB/s.*, ([0-9.]+) ns an instruction; ([0-9.]+) host bytes.*; ([0-9.]+) instructions a block")
+LINE = re.compile(r"^(\S.*?)\s+([0-9.]+) MB/s.*, ([0-9.]+) ns an instruction; ([0-9.]+) host bytes.*; "
+                  r"([0-9.]+) instructions a block")
 COLUMNS = {"mb_s": "MB of guest code/s", "ns_insn": "ns an instruction", "growth": "host bytes per guest byte",
            "insns_block": "instructions a block"}
 
