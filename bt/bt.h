@@ -30,8 +30,10 @@ enum {
     MODE_REAL = BIT(13),    // real or V86 mode: loading a segment changes its base only; MODE_DATA64K holds for all six
     MODE_V86 = BIT(14),     // and in V86 mode this too
     MODE_INNER = BIT(15),   // CPL 1 or 2: without MODE_SEGMENTED too
+    // Never with MODE_SEGMENTED: the block is good at any linear address, and takes that of its page from a slot.
+    MODE_SHARED = BIT(16),
 };
-#define MODE_BITS 16
+#define MODE_BITS 17
 
 // What is known of one guest instruction, from the faults it took: kept per code page by the engine.
 enum {
@@ -57,6 +59,7 @@ enum {
     X(loops, true, "branch inside a block without leaving it")                               \
     X(compare, true, "pages whose code is often written are not protected: their blocks compare") \
     X(operands, true, "blocks that compare read immediates which change from guest memory")     \
+    X(share, true, "user code that is met at a second linear address is translated for all of them")  \
     X(count, false, "exits of blocks say how many instructions were executed (-accel lockstep)")
 
 struct bt_options {
@@ -77,21 +80,30 @@ struct bt {
 
 #define BT_MAX_INSNS 64
 #define BT_MAX_CODE 57344 // bytes of host code of one block, at most
-#define BT_STALE_LEN 11    // bytes of the stub at the end of every block
+// Bytes of the stub at the end of every block.
+static inline u32 bt_stale_len(u32 mode) { return mode & MODE_SHARED ? 19 : 11; }
 
 // Bytes of the indirect entry, which compares r8d with the block's eip; and where in it the negated eip stands. With
 // MODE_SEGMENTED it compares cs_key too, and has both, negated, in eight bytes.
-static inline u32 bt_header_len(u32 mode) { return mode & MODE_SEGMENTED ? 41 : 23; }
-static inline u32 bt_header_key(u32 mode) { return mode & MODE_SEGMENTED ? 12 : 6; }
+static inline u32 bt_header_len(u32 mode) { return mode & MODE_SEGMENTED ? 41 : mode & MODE_SHARED ? 31 : 23; }
+static inline u32 bt_header_key(u32 mode) { return mode & MODE_SEGMENTED ? 12 : mode & MODE_SHARED ? 14 : 6; }
 
-// What struct block.mode and slots say of a block's mode: MODE_* and the number of its code segment.
+// What struct block.mode and slots say of a block's mode: MODE_* and the number of its code segment, or with
+// MODE_SHARED that of its guest-physical page.
 static inline u64 bt_mode_key(u32 mode, u32 cs) { return mode | (u64)cs << 32; }
+
+// The slot that says where a guest-physical page with shared blocks lies in a space: its linear address in the lower
+// half, the negated one in the upper. (No slot for a target has such a key: those have MODE_USER too.)
+static inline u32 bt_page_slot(struct spaces *s, u32 gpa_page) { return slot_for(s, gpa_page, MODE_SHARED); }
+static inline u64 bt_page_value(u32 linear) { return linear | (u64)-linear << 32; }
 
 struct bt_request {
     const u8 *bytes;      // guest code from eip to the end of its page, at most
     u32 avail;
-    u32 eip;              // linear address: base + EIP
+    u32 eip;              // linear address: base + EIP; with MODE_SHARED the offset in the page
     u32 mode;             // MODE_*
+    // With MODE_SHARED: cs is the guest-physical page's number, and page_slot its bt_page_slot.
+    u32 page_slot;
     // With MODE_SEGMENTED: the engine's number for what CS is, its base, and its limit, which no byte exceeds.
     u32 cs, base, limit;  // cs < 2^31
     bool crossing;        // bytes hold one instruction that runs on into the next page, and no more
@@ -123,7 +135,7 @@ bool bt_may_vary(const struct insn *insn);
 struct arena;
 void bt_block_kill(const struct bt *bt, struct arena *a, const struct blocks *b,
                    const struct block *block);
-// The entry of the valid block whose indirect entry is at `host` if it is the one for eip (linear), else 0. key is
+// The entry of the valid block whose indirect entry is at `host` if it is the one for eip (struct block's), else 0. key is
 // bt_mode_key's, and its mode the block's.
 u32 bt_entry_if(u32 host, u32 eip, u64 key);
 // Makes an invalidated block's entry lead to host address `target`, its replacement.

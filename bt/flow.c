@@ -19,6 +19,26 @@ void flush_delta(struct trans *t)
     t->delta = 0;
 }
 
+// Half of a shared block's page slot.
+static struct hmem page_operand(const struct trans *t, bool negated)
+{
+    return (struct hmem){ H_TABLE, -1, 0, SLOT_OFF + 8 * (i32)t->rq->page_slot + 4 * negated };
+}
+
+// Always as long: bt_stale_len.
+void flow_linear(struct trans *t, unsigned dst, u32 eip)
+{
+    struct hmem page = page_operand(t, false);
+
+    if (!trans_mode(t, MODE_SHARED)) {
+        emit_mov_ri(t->e, dst, eip);
+        return;
+    }
+    emit_rm(t->e, 0, 0x8b, dst, &page);
+    emit8(t->e, 0x45), emit8(t->e, 0x8d), emit8(t->e, 0x80 | (dst & 7) << 3 | (dst & 7)); // lea dst, [dst + eip]
+    emit32(t->e, eip);
+}
+
 // Flags are kept even where the code that follows overwrites them: on a mismatch control goes elsewhere.
 void flow_check_target(struct trans *t, u32 eip, u32 otherwise)
 {
@@ -31,6 +51,11 @@ void flow_check_target(struct trans *t, u32 eip, u32 otherwise)
         emit_mov64_ri(e, H_R10, -((u64)t->rq->cs << 32 | eip));
         emit_rm(e, E_W, 0x8d, H_RCX, &(struct hmem){ H_RCX, H_R10, 0, 0 });
         emit_rm(e, E_W, 0x8d, H_RCX, &(struct hmem){ H_RCX, H_R8, 0, 0 });
+    } else if (trans_mode(t, MODE_SHARED)) {
+        struct hmem page = page_operand(t, true);
+
+        emit_rm(e, 0, 0x8b, H_RCX, &page);
+        emit8(e, 0x42), emit8(e, 0x8d), emit8(e, 0x8c), emit8(e, 0x01), emit32(e, -eip); // lea ecx, [rcx + r8 - eip]
     } else {
         emit8(e, 0x41), emit8(e, 0x8d), emit8(e, 0x88), emit32(e, -eip); // lea ecx, [r8 - eip]
     }
@@ -53,7 +78,7 @@ static bool linkable(const struct trans *t, u32 target)
     return same_page(t, target) && !(t->next_crosses && target == trans_linear(t, t->count));
 }
 
-// The host operand of the slot for target, which also must be in r8d when control goes there.
+// The host operand of the slot for target, whose number must be in r8d when control goes there.
 static struct hmem slot_operand(struct trans *t, u32 target)
 {
     u32 slot = slot_for(t->bt->spaces, target, bt_mode_key(t->rq->mode, t->rq->cs));
@@ -62,7 +87,7 @@ static struct hmem slot_operand(struct trans *t, u32 target)
         t->full = true;
         slot = 0;
     }
-    emit_mov_ri(t->e, H_R8, target);
+    emit_mov_ri(t->e, H_R8, slot);
     return (struct hmem){ H_TABLE, -1, 0, SLOT_OFF + 8 * (i32)slot };
 }
 
@@ -205,8 +230,13 @@ static void push_return(struct trans *t, const struct insn *insn)
     struct hmem m = stack_operand(t, -(i32)size, size, MEMACC_WRITE);
     u32 eip = trans_eip(t, t->cur) + insn->len;
 
-    emit_rm(t->e, size == 2 ? E_66 : 0, 0xc7, 0, &m);
-    emit_bytes(t->e, &eip, size);
+    if (trans_mode(t, MODE_SHARED)) {
+        flow_linear(t, H_R11, eip);
+        emit_rm(t->e, 0, 0x89, H_R11, &m);
+    } else {
+        emit_rm(t->e, size == 2 ? E_66 : 0, 0xc7, 0, &m);
+        emit_bytes(t->e, &eip, size);
+    }
     stack_move(t, -(i32)size, false);
     flush_delta(t);
 }
@@ -270,6 +300,10 @@ void flow_translate(struct trans *t, const struct insn *insn)
     struct emit *e = t->e;
     u32 target = 0;
 
+    if (trans_mode(t, MODE_SHARED) && insn->opsize == 2 && insn->flow != FLOW_RET && insn->flow != FLOW_IJMP) {
+        emit_emulate(t, insn); // the target, or the return address, is half of EIP
+        return;
+    }
     if ((insn->flow == FLOW_JCC || insn->flow == FLOW_JMP || insn->flow == FLOW_CALL) &&
         !direct_target(t, insn, &target)) {
         emit_emulate(t, insn);
@@ -336,7 +370,7 @@ static void tail_memory(struct trans *t, const struct tail *tail)
     struct emit *e = t->e;
     const struct insn *insn = &t->insn[tail->insn];
     struct bt_site site = {
-        .eip = trans_eip(t, tail->insn), .delta = tail->delta,
+        .eip = trans_site_eip(t, tail->insn), .shared = trans_mode(t, MODE_SHARED), .delta = tail->delta,
         .delta_next = t->delta_at[tail->insn + 1], .retry = tail->retry,
         .next = tail->insn + 1u < t->count ? t->host[tail->insn + 1] : 0, .len = insn->len, .size = tail->size,
         .access = tail->access,
@@ -360,8 +394,8 @@ static void tail_emulate(struct trans *t, const struct tail *tail)
     struct emit *e = t->e;
     const struct insn *insn = &t->insn[tail->insn];
     struct bt_site site = {
-        .eip = trans_eip(t, tail->insn), .delta = tail->delta, .retry = tail->retry,
-        .len = insn->len,
+        .eip = trans_site_eip(t, tail->insn), .delta = tail->delta, .retry = tail->retry,
+        .shared = trans_mode(t, MODE_SHARED), .len = insn->len,
     };
 
     if (tail->rcx)
@@ -464,7 +498,7 @@ void bt_block_kill(const struct bt *bt, struct arena *a, const struct blocks *b,
     u32 no_target = -block->eip + 1;
     u8 *key = arena_rw(a, (u8 *)(u64)block->host) + bt_header_key(block->mode);
 
-    write_jmp(a, block->entry, block->host + block->host_len - BT_STALE_LEN);
+    write_jmp(a, block->entry, block->host + block->host_len - bt_stale_len(block->mode));
     if (block->mode & MODE_SEGMENTED)
         memcpy(key, &nowhere, 8);
     else

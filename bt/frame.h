@@ -68,7 +68,7 @@ _Static_assert(offsetof(struct vcpu, gpr) == 0, "emitted code saves registers at
 // What translated code was doing when it called out: follows the call instruction in the code, at
 // any alignment (hence packed).
 struct __attribute__((packed)) bt_site {
-    u32 eip;          // of the guest instruction, in its segment
+    u32 eip;          // of the guest instruction, in its segment; or see `shared`
     i16 delta;        // guest ESP = r13 + delta before it
     i16 delta_next;   // and after it
     u32 retry;        // host address to do the instruction again
@@ -76,12 +76,12 @@ struct __attribute__((packed)) bt_site {
     u8 len;           // guest bytes
     u8 size;          // bytes accessed
     u8 access;        // enum access
-    u8 unused;
+    u8 shared;        // MODE_SHARED: eip is the offset in the page, and above its 12 bits the page's slot
 };
 
 // An exit that has not been linked yet: follows the call instruction in the code.
 struct __attribute__((packed)) bt_link {
-    u32 target;       // guest eip, in its segment
+    u32 target;       // guest eip, in its segment; with MODE_SHARED the offset in the page
     u32 patch;        // host address of the rel32 to patch
 };
 

@@ -50,9 +50,15 @@ struct trans {
 };
 
 // An instruction's address, linear and in its segment.
+// (With MODE_SHARED the linear address is that in a page at 0.)
 static inline u32 trans_linear(const struct trans *t, unsigned i) { return t->rq->eip + t->offset[i]; }
 static inline u32 trans_eip(const struct trans *t, unsigned i) { return trans_linear(t, i) - t->base; }
 static inline bool trans_mode(const struct trans *t, u32 mode) { return t->rq->mode & mode; }
+// The same for struct bt_site.
+static inline u32 trans_site_eip(const struct trans *t, unsigned i)
+{
+    return trans_eip(t, i) | (trans_mode(t, MODE_SHARED) ? t->rq->page_slot << PAGE_SHIFT : 0);
+}
 static inline unsigned host_gpr(unsigned guest) { return guest == R_ESP ? H_ESP : guest; }
 
 // Applies the pending ESP adjustment; flags are kept.
@@ -84,6 +90,8 @@ void flow_translate(struct trans *t, const struct insn *insn);
 // Control goes on at guest eip `target`, in another block.
 void flow_goto(struct trans *t, u32 target);
 void flow_tails(struct trans *t);
+// The linear address `eip` to r8d-r11d; flags are kept.
+void flow_linear(struct trans *t, unsigned dst, u32 eip);
 // Is r8d, and with MODE_SEGMENTED cs_key, that of the instruction at linear address eip here? Falls through if so, else goes to
 // the stub `otherwise`.
 void flow_check_target(struct trans *t, u32 eip, u32 otherwise);

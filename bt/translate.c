@@ -80,7 +80,8 @@ void emit_emulate(struct trans *t, const struct insn *insn)
     struct emit *e = t->e;
     bool last = insn->flow != FLOW_NONE || insn->attr & INSN_UD;
     struct bt_site site = {
-        .eip = trans_eip(t, t->cur), .delta = t->delta, .retry = t->host[t->cur], .len = insn->len,
+        .eip = trans_site_eip(t, t->cur), .delta = t->delta, .retry = t->host[t->cur], .len = insn->len,
+        .shared = trans_mode(t, MODE_SHARED),
     };
 
     emit_call(e, t->bt->stubs.emulate);
@@ -233,7 +234,7 @@ bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *
         emit_align(e, 16);
     flow_tails(&t);
     compare_tail(&t);
-    emit_mov_ri(e, H_R8, rq->eip);
+    flow_linear(&t, H_R8, rq->eip);
     emit_jmp(e, bt->stubs.lookup);
     b->host_len = emit_here(e) - b->host;
     b->insn_count = t.count;

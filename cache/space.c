@@ -30,10 +30,11 @@ static int empty_jumps(u32 default_target)
     return fd;
 }
 
-bool spaces_init(struct spaces *s, u32 default_target, struct err *err)
+bool spaces_init(struct spaces *s, u32 default_target, u32 empty_slot, struct err *err)
 {
     memset(s, 0, sizeof(*s));
     s->default_target = default_target;
+    s->empty_slot = empty_slot;
     s->empty_jumps = empty_jumps(default_target);
     s->slot_hash = calloc(SLOT_HASH, sizeof(*s->slot_hash));
     s->slot_place = calloc(SPACE_SLOTS, sizeof(*s->slot_place));
@@ -70,7 +71,7 @@ void space_clear(struct spaces *s, struct space *space)
         if (at < SPACE_JUMPS)
             space->table->jump[at] = s->default_target;
         else if (at < SPACE_JUMPS + SPACE_SLOTS)
-            space->table->slot[at - SPACE_JUMPS] = s->default_target;
+            space->table->slot[at - SPACE_JUMPS] = s->empty_slot;
         else
             space->table->far[at - SPACE_JUMPS - SPACE_SLOTS].eip = far_empty(at - SPACE_JUMPS - SPACE_SLOTS);
     }
@@ -94,7 +95,7 @@ static void table_create(struct spaces *s, struct space *space)
     CHECK(mmap(t->jump, JUMP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, s->empty_jumps, 0) ==
           t->jump);
     for (u32 i = 0; i < s->slot_count; i++)
-        t->slot[i] = s->default_target;
+        t->slot[i] = s->empty_slot;
     t->far[0].eip = far_empty(0);
     space->table = t;
 }
@@ -150,7 +151,7 @@ u32 slot_for(struct spaces *s, u32 eip, u64 mode)
     // A slot number is new to every table that exists.
     for (u32 i = 0; i < SPACE_MAX; i++)
         if (s->space[i].table)
-            s->space[i].table->slot[k->slot - 1] = s->default_target;
+            s->space[i].table->slot[k->slot - 1] = s->empty_slot;
     return k->slot - 1;
 }
 
@@ -184,11 +185,11 @@ void space_fill_far(struct space *space, u32 eip, u32 host)
     *entry = (struct space_far){ eip, host };
 }
 
-void space_fill_slot(const struct spaces *s, struct space *space, u32 slot, u32 host)
+void space_fill_slot(const struct spaces *s, struct space *space, u32 slot, u64 value)
 {
     u64 *entry = &space->table->slot[slot];
 
-    if (*entry == s->default_target)
+    if (*entry == s->empty_slot)
         journal(space, SPACE_JUMPS + slot);
-    *entry = host;
+    *entry = value;
 }

@@ -62,7 +62,8 @@ struct slot_key {
 
 struct spaces {
     struct space space[SPACE_MAX];
-    u32 default_target; // low address of the look-up stub
+    u32 default_target; // low address of the look-up stub, in empty entries of jump tables
+    u32 empty_slot;     // of the stub that looks a slot's target up
     int empty_jumps;    // descriptor of a jump table that leads nowhere but there
     u64 clock;
     struct slot_key *slot_hash; // open addressing
@@ -70,7 +71,7 @@ struct spaces {
     u32 slot_count;
 };
 
-bool spaces_init(struct spaces *s, u32 default_target, struct err *err);
+bool spaces_init(struct spaces *s, u32 default_target, u32 empty_slot, struct err *err);
 void spaces_destroy(struct spaces *s);
 // Empties all spaces and forgets all slot numbers: the code they name is gone.
 void spaces_reset(struct spaces *s);
@@ -83,10 +84,16 @@ void space_clear(struct spaces *s, struct space *space);
 u32 slot_for(struct spaces *s, u32 eip, u64 mode);
 // The number if there is one, else SLOT_NONE.
 u32 slot_find(const struct spaces *s, u32 eip, u64 mode);
+// What slot_for was given for this number.
+static inline const struct slot_key *slot_key_of(const struct spaces *s, u32 slot)
+{
+    return &s->slot_hash[s->slot_place[slot]];
+}
 
 void space_fill_jump(const struct spaces *s, struct space *space, u32 eip, u32 host);
 // host: the block's direct entry, as the whole target has been compared.
 void space_fill_far(struct space *space, u32 eip, u32 host);
-void space_fill_slot(const struct spaces *s, struct space *space, u32 slot, u32 host);
+// value: a host address, or whatever else the engine keeps in this slot.
+void space_fill_slot(const struct spaces *s, struct space *space, u32 slot, u64 value);
 
 #endif

@@ -48,19 +48,50 @@ static u64 lookup(struct vcpu *v, const void *data)
     return host;
 }
 
+// Control is at the empty slot of a branch to another page.
+static u64 slot_(struct vcpu *v, const void *data)
+{
+    struct engine *e = bt_engine(v);
+    u32 slot = (u32)bt_frame(v)->r8, page = SLOT_NONE, base = 0, target;
+    const struct slot_key *k = slot_key_of(&e->spaces, slot);
+    u64 host, key = e->key, flushes = e->flush_count;
+
+    v->phase = PHASE_LOOKUP;
+    (void)data;
+    e->count.slots++;
+    if (k->mode & MODE_SHARED) {
+        page = bt_page_slot(&e->spaces, k->mode >> 32);
+        base = (u32)e->space->table->slot[page];
+    }
+    target = base + k->eip - v->seg[S_CS].base;
+    v->eip = target;
+    e->ran = bt_frame(v)->executed; // 0 without a watch
+    host = bt_dispatch(e);
+    // Only if that is where we came to, and the slot still stands for it.
+    if (e->bt.opt.chain && v->eip == target && e->key == key && e->flush_count == flushes && host >= e->bt.stubs.end &&
+        (page == SLOT_NONE || (u32)e->space->table->slot[page] == base))
+        space_fill_slot(&e->spaces, e->space, slot, host);
+    return host;
+}
+
 static u64 link_exit(struct vcpu *v, const void *data)
 {
     struct engine *e = bt_engine(v);
     const struct bt_link link = *(const struct bt_link *)data;
-    u64 flushes = e->flush_count, host;
-    u64 key = e->key;
+    const struct block *from = block_at_host(&e->blocks, link.patch), *to;
+    u64 flushes = e->flush_count, host, key = e->key;
+    u32 page = from->gpa_page, target = link.target;
+    bool shared = from->mode & MODE_SHARED;
 
     v->phase = PHASE_LINK;
-    v->eip = link.target;
+    if (shared)
+        target += bt_block_linear(e, e->space, from) & PAGE_MASK;
+    v->eip = target;
     host = bt_dispatch(e);
     // Only if that is where we came to, and the code to patch is still there.
-    if (e->bt.opt.chain && v->eip == link.target && e->key == key && e->flush_count == flushes &&
-        host >= e->bt.stubs.end && !block_at_host(&e->blocks, host)->gpa_page2) {
+    if (e->bt.opt.chain && v->eip == target && e->key == key && e->flush_count == flushes &&
+        host >= e->bt.stubs.end && (to = block_at_host(&e->blocks, host))->gpa_page == page && !to->gpa_page2 &&
+        !(to->mode & MODE_SHARED) == !shared) {
         bt_patch_rel32(&e->arena, link.patch, host);
         e->count.links++;
     }
@@ -69,13 +100,13 @@ static u64 link_exit(struct vcpu *v, const void *data)
 
 // Goes on inside the block, or through its linked exit, after an instruction the emulator did, if nothing that
 // the code there relies on has changed.
-static u64 go_on(struct engine *e, const struct bt_site *site, u64 invalidations, bool stop)
+static u64 go_on(struct engine *e, const struct bt_site *site, u32 eip, u64 invalidations, bool stop)
 {
     struct vcpu *v = e->v;
     const struct space *space = e->space;
     u64 key = e->key, flushes = e->flush_count;
 
-    if (!site->next || v->eip != site->eip + site->len || e->invalidations != invalidations ||
+    if (!site->next || v->eip != eip + site->len || e->invalidations != invalidations ||
         v->shadow || e->spaces_stale || (e->watch && e->watch->stop_block) || v->event != bt_frame(v)->seen || v->halted)
         return bt_dispatch(e);
     if (stop && (!bt_refresh(e) || e->key != key || e->space != space || e->space_cleared ||
@@ -94,6 +125,7 @@ static u64 emulate_site(struct engine *e, const struct bt_site *site, const stru
     struct vcpu *v = e->v;
     u64 invalidations = e->invalidations, flushes = e->flush_count;
     struct bt_site copy = *site; // the cache may be emptied under us
+    u32 eip = v->eip;
     bool stop = insn->attr & INSN_STOP;
 
     e->count.emulated++;
@@ -106,7 +138,7 @@ static u64 emulate_site(struct engine *e, const struct bt_site *site, const stru
         if (b && b->valid)
             bt_unhint(e, b);
     }
-    return go_on(e, &copy, invalidations, stop);
+    return go_on(e, &copy, eip, invalidations, stop);
 }
 
 static u64 emulate(struct vcpu *v, const void *data)
@@ -118,7 +150,7 @@ static u64 emulate(struct vcpu *v, const void *data)
     memcpy(&insn, site + 1, sizeof(insn));
     v->phase = PHASE_EMULATE;
     e->emulating = insn.sensitive;
-    v->eip = site->eip;
+    v->eip = bt_site_eip(e, site);
     v->gpr[R_ESP] += site->delta;
     bt_ran_to(e, site->retry, 1);
     if (insn.len == 0) { // crosses a page, or too long: let the interpreter fetch it
@@ -133,19 +165,19 @@ static u64 memory(struct vcpu *v, const void *data)
 {
     struct engine *e = bt_engine(v);
     const struct bt_site *site = data;
-    u32 gla = (u32)bt_frame(v)->r8;
+    u32 gla = (u32)bt_frame(v)->r8, eip = bt_site_eip(e, site);
     u8 *host = NULL;
     // Filling the TLB did not help the last time: two operands whose pages share an entry, or a segment that no
     // entry is good for.
-    bool again = site->eip == e->missed_eip &&
+    bool again = eip == e->missed_eip &&
                  ((gla ^ e->missed) >> PAGE_SHIFT & (TLB_SIZE - 1)) == 0;
     u32 cr2 = v->cr2;
 
     v->phase = PHASE_MEMORY;
     e->count.memory++;
-    e->missed_eip = site->eip;
+    e->missed_eip = eip;
     e->missed = gla;
-    v->eip = site->eip;
+    v->eip = eip;
     v->gpr[R_ESP] += site->delta;
     if (!again && (gla & (PAGE_SIZE - 1)) + site->size <= PAGE_SIZE && v->event == bt_frame(v)->seen) {
         struct tlb_entry *t = &v->tlb[gla >> PAGE_SHIFT & (TLB_SIZE - 1)];
@@ -320,7 +352,7 @@ static u64 event(struct vcpu *v, const void *data)
                 v->eflags |= FL_RF;
             e->ran = e->watch ? insn - first : 0;
         } else { // the exit behind an emulated last instruction
-            v->eip = b->eip + b->guest_len - v->seg[S_CS].base;
+            v->eip = bt_block_linear(e, e->space, b) + b->guest_len - v->seg[S_CS].base;
             bt_ran_to(e, f->resume, 1);
         }
     }
@@ -340,6 +372,6 @@ static u64 changed(struct vcpu *v, const void *data)
 }
 
 const struct bt_callouts bt_engine_callouts = {
-    .lookup = lookup, .link = link_exit, .memory = memory, .emulate = emulate, .signal = signal_,
+    .lookup = lookup, .slot = slot_, .link = link_exit, .memory = memory, .emulate = emulate, .signal = signal_,
     .event = event, .changed = changed,
 };

@@ -215,6 +215,10 @@ bool bt_refresh(struct engine *e)
     space = e->space && e->space->key == key ? e->space : find_space(e, key);
 
     e->space_cleared = space->generation != generation;
+    // x87's pointer to its last instruction may be into shared code, whose place only its space knows.
+    if (v->fpu_live && e->mode & MODE_USER && e->host_stack[1].space &&
+        (e->space_cleared || (u32)e->host_stack[1].space->key != (u32)key))
+        bt_fpu_sync(v);
     if (e->space_cleared) {
         space_clear(&e->spaces, space);
         space->generation = generation;
@@ -256,24 +260,44 @@ static void trace(const struct engine *e, const struct bt_code *code, const u8 *
 {
     const struct log *log = e->v->log;
     const struct block *b = &code->block;
+    u32 eip = bt_linear(e->v);
 
     if (log_on(log, LOG_IN_ASM) || log_on(log, LOG_OUT_ASM))
-        fprintf(log->file, "block: %08x, %u bytes, mode %x, to %08x, %u bytes\n", b->eip, b->guest_len,
+        fprintf(log->file, "block: %08x, %u bytes, mode %x, to %08x, %u bytes\n", eip, b->guest_len,
                 (u32)b->mode, b->host, b->host_len);
     if (log_on(log, LOG_OUT_ASM))
         bt_trace_block(e, log->file, b, code->insn, guest, host);
     else if (log_on(log, LOG_IN_ASM))
-        insn_print(log->file, guest, b->guest_len, b->eip, b->mode & MODE_CODE16 ? 16 : 32);
+        insn_print(log->file, guest, b->guest_len, eip, b->mode & MODE_CODE16 ? 16 : 32);
 }
 
-static struct block *translate(struct engine *e, gpa_t gpa)
+// In the midst of things: the current space and its tables are there again.
+static void flush_now(struct engine *e)
+{
+    bt_flush(e);
+    bt_refresh(e);
+}
+
+static void request_address(struct engine *e, struct bt_request *rq, u32 gpa_page, bool shared)
+{
+    rq->eip = bt_linear(e->v);
+    rq->mode = e->mode;
+    rq->cs = e->key >> 32;
+    if (!shared)
+        return;
+    rq->eip &= ~PAGE_MASK;
+    rq->mode |= MODE_SHARED;
+    rq->cs = gpa_page;
+    rq->page_slot = bt_page_slot(&e->spaces, gpa_page);
+}
+
+static struct block *translate(struct engine *e, gpa_t gpa, bool shared)
 {
     struct vcpu *v = e->v;
     const struct seg *cs = &v->seg[S_CS];
     u32 offset = bt_linear(v) & (PAGE_SIZE - 1), page2 = 0, room = cs->limit - v->eip;
     struct bt_request rq = {
-        .bytes = phys_host(v->mmu->phys, gpa), .avail = PAGE_SIZE - offset, .eip = bt_linear(v),
-        .mode = e->mode, .cs = e->key >> 32, .base = cs->base, .limit = cs->limit,
+        .bytes = phys_host(v->mmu->phys, gpa), .avail = PAGE_SIZE - offset, .base = cs->base, .limit = cs->limit,
     };
     struct bt_code code;
     struct emit emit;
@@ -307,12 +331,14 @@ static struct block *translate(struct engine *e, gpa_t gpa)
 
         if (room) {
             rq.counter = bt_hot_counter(e);
+            request_address(e, &rq, gpa >> PAGE_SHIFT, shared);
             emit = (struct emit){ room, room, room + BT_MAX_CODE, (u64)arena_rx(&e->arena, room) };
             if (bt_translate(&e->bt, &emit, &rq, &code))
                 break;
         }
         CHECK(attempt == 0);
-        bt_flush(e);
+        flush_now(e);
+        shared = shared && bt_shares(e, gpa >> PAGE_SHIFT, bt_linear(v)); // numbers its slot anew
         if (!rq.compare)
             mmu_protect_code(v, gpa); // the flush lifted all protection
         if (page2)
@@ -325,7 +351,7 @@ static struct block *translate(struct engine *e, gpa_t gpa)
     if (!code.block.compares)
         bt_cover(e, &code.block);
     redirect_dead(e, &code.block);
-    profile_code(v->profile, code.block.host, emit.start, code.block.host_len, code.block.eip, NULL);
+    profile_code(v->profile, code.block.host, emit.start, code.block.host_len, bt_linear(v), NULL);
     clock_gettime(CLOCK_MONOTONIC, &after);
     e->count.translate_ns += (after.tv_sec - before.tv_sec) * 1000000000ll + after.tv_nsec - before.tv_nsec;
     e->count.translated++;
@@ -344,30 +370,33 @@ static struct block *find(struct engine *e)
     struct vcpu *v = e->v;
     u32 at = bt_linear(v);
     struct block *b;
+    bool shared;
     gpa_t gpa;
 
     if (unlikely(v->eip > v->seg[S_CS].limit))
         return NULL;
     gpa = mmu_fetch_gpa(v, at);
-    b = block_find(&e->blocks, gpa >> PAGE_SHIFT, at, e->key);
+    shared = bt_shares(e, gpa >> PAGE_SHIFT, at);
+    b = shared ? block_find(&e->blocks, gpa >> PAGE_SHIFT, at & ~PAGE_MASK, bt_shared_key(e->mode, gpa >> PAGE_SHIFT))
+               : block_find(&e->blocks, gpa >> PAGE_SHIFT, at, e->key);
     if (b && b->gpa_page2 &&
         mmu_fetch_gpa(v, (at & PAGE_MASK) + PAGE_SIZE) >> PAGE_SHIFT != b->gpa_page2) {
         bt_kill(e, b);
         b = NULL;
     }
-    return b ? b : translate(e, gpa);
+    return b ? b : translate(e, gpa, shared);
 }
 
 static void fill(struct engine *e, const struct block *b)
 {
-    u32 slot;
+    u32 slot, at = bt_linear(e->v);
 
     if (unlikely(e->watch))
         return;
-    slot = slot_find(&e->spaces, b->eip, b->mode);
-    space_fill_jump(&e->spaces, e->space, b->eip, b->host);
+    slot = slot_find(&e->spaces, at, e->key);
+    space_fill_jump(&e->spaces, e->space, at, b->host);
     if (!(b->mode & MODE_SEGMENTED))
-        space_fill_far(e->space, b->eip, b->entry);
+        space_fill_far(e->space, at, b->entry);
     if (slot != SLOT_NONE && e->bt.opt.chain)
         space_fill_slot(&e->spaces, e->space, slot, b->entry);
 }
@@ -386,6 +415,8 @@ u64 bt_deliver(struct engine *e, enum cpu_exit exit)
 
 static void empty_spaces(struct engine *e)
 {
+    if (e->v->fpu_live)
+        bt_fpu_sync(e->v); // as in bt_refresh
     for (u32 i = 0; i < SPACE_MAX; i++)
         if (e->spaces.space[i].journal_count)
             space_clear(&e->spaces, &e->spaces.space[i]);
@@ -396,14 +427,34 @@ static void empty_spaces(struct engine *e)
     e->count.spaces++;
 }
 
-// What the space's jump table has for v->eip, without the block tables; 0 if nothing.
+#define JMP 0xe9
+
+// What the space's tables have for v->eip, without the block tables; 0 if nothing.
 static u64 known_entry(struct engine *e)
 {
-    u32 at = bt_linear(e->v), host = e->space->table->jump[at & (SPACE_JUMPS - 1)];
+    u32 at = bt_linear(e->v), host;
+    const struct space_far *far;
 
-    if (host == e->spaces.default_target || e->bt.opt.flush_every || log_on(e->v->log, LOG_EXEC))
+    if (e->bt.opt.flush_every || log_on(e->v->log, LOG_EXEC))
         return 0;
-    return bt_entry_if(host, at, e->key);
+    if (!(e->mode & MODE_SEGMENTED)) {
+        far = &e->space->table->far[space_far_index(at)];
+        // A jump: perhaps of a block that was killed.
+        return far->eip == at && *(const u8 *)(u64)far->host != JMP ? far->host : 0;
+    }
+    host = e->space->table->jump[at & (SPACE_JUMPS - 1)];
+    return host == e->spaces.default_target ? 0 : bt_entry_if(host, at, e->key);
+}
+
+// Whether what was interrupted in a block is, in the current mode and space, what v->eip stands for.
+static bool resumes(struct engine *e, const struct block *b)
+{
+    u32 at = bt_linear(e->v), page = mmu_fetch_gpa(e->v, at) >> PAGE_SHIFT;
+
+    if (!b->valid || b->gpa_page != page)
+        return false;
+    return b->mode & MODE_SHARED ? b->mode == bt_shared_key(e->mode, page) && bt_shares(e, page, at)
+                                 : b->mode == e->key;
 }
 
 // The instruction that took the guest's last page fault is about to run again: it would fault once more, to be
@@ -425,7 +476,6 @@ u64 bt_dispatch(struct engine *e)
     struct bt_frame *f = bt_frame(v);
     jmp_buf catcher;
     struct block *volatile b;
-    volatile u64 flushes;
     u64 host;
     volatile u32 pause = e->pause_pc, rf = 0;
 
@@ -498,8 +548,7 @@ u64 bt_dispatch(struct engine *e)
         if (pause && e->pause_eip == v->eip) {
             struct block *paused = block_at_host(&e->blocks, pause);
 
-            if (paused && paused->valid && paused->mode == e->key &&
-                mmu_fetch_gpa(v, bt_linear(v)) >> PAGE_SHIFT == paused->gpa_page) {
+            if (paused && resumes(e, paused)) {
                 v->gpr[R_ESP] -= block_insn_at_host(&e->blocks, paused, pause)->esp_delta;
                 v->catcher = NULL;
                 e->rf_host = rf ? pause : 0;
@@ -507,12 +556,9 @@ u64 bt_dispatch(struct engine *e)
                 return pause;
             }
         }
-        flushes = e->flush_count;
         if (e->bt.opt.flush_every && ++e->exits % e->bt.opt.flush_every == 0)
-            bt_flush(e);
+            flush_now(e);
         b = find(e);
-        if (flushes != e->flush_count)
-            bt_refresh(e);
         v->catcher = NULL;
         if (b && (likely(!e->watch) || e->watch->entering(e->watch, b)))
             break;

@@ -48,7 +48,8 @@ static bool guest_insn(struct engine *e, u32 fip, struct insn *insn, u32 *eip)
 
     if (!b)
         return false;
-    at = b->eip + block_insn_at_host(&e->blocks, b, fip)->guest;
+    // Shared blocks are of user code; bt_refresh has not let another process's run since.
+    at = bt_block_linear(e, e->host_stack[1].space, b) + block_insn_at_host(&e->blocks, b, fip)->guest;
     *eip = at - bt_cs_base(e, b->mode);
     first = MIN(PAGE_SIZE - (at & ~PAGE_MASK), sizeof(bytes));
     phys_read(phys, ((gpa_t)b->gpa_page << PAGE_SHIFT) | (at & ~PAGE_MASK), bytes, first);

@@ -162,6 +162,6 @@ void bt_state_at(struct engine *e, const struct block *b, const struct block_ins
 {
     struct vcpu *v = e->v;
 
-    v->eip = b->eip + insn->guest - v->seg[S_CS].base;
+    v->eip = bt_block_linear(e, e->space, b) + insn->guest - v->seg[S_CS].base;
     v->gpr[R_ESP] += insn->esp_delta;
 }

@@ -200,6 +200,8 @@ static void page_written(struct engine *e, u32 page, u32 at, u32 len)
         memset(e->hints[page] + at, 0, len);
     if (any)
         recover(e, page);
+    if (!e->code_map[page])
+        bt_unshare(e, page);
     note_cost(e, page, any ? COST_CODE : COST_DATA);
 }
 

@@ -61,12 +61,12 @@ static int hotter(const void *a, const void *b)
 static void print_block(struct engine *e, const struct block *b, u32 executions, double share,
                         FILE *f)
 {
-    u32 offset = 0;
-    const char *name = profile_symbol(e->v->profile, b->eip, &offset);
+    u32 offset = 0, eip = bt_block_linear(e, e->space, b);
+    const char *name = profile_symbol(e->v->profile, eip, &offset);
     const u8 *guest = phys_host(e->v->mmu->phys,
                                 (gpa_t)b->gpa_page << PAGE_SHIFT | (b->eip & (PAGE_SIZE - 1)));
 
-    fprintf(f, "\n%u executions, %.1f%% of all instructions: %08x", executions, share, b->eip);
+    fprintf(f, "\n%u executions, %.1f%% of all instructions: %08x", executions, share, eip);
     if (name)
         fprintf(f, " %s+0x%x", name, offset);
     fprintf(f, "%s, %u instructions, %u bytes, %u of host code\n",
@@ -118,7 +118,7 @@ void bt_locate(struct engine *e, const void *context, struct profile_place *plac
     b = rip >= e->bt.stubs.end ? block_at_host(&e->blocks, rip) : NULL;
     if (b) {
         place->phase = PHASE_GUEST;
-        place->eip = b->eip + block_insn_at_host(&e->blocks, b, rip)->guest;
+        place->eip = bt_block_linear(e, e->space, b) + block_insn_at_host(&e->blocks, b, rip)->guest;
         place->ebp = (u32)reg[REG_RBP];
     }
 }

@@ -11,6 +11,7 @@ struct listing {
     const struct block *b;
     const struct block_insn *insn;
     const u8 *guest;
+    u32 eip;          // of the block
     u32 next;         // the instruction to be announced next
 };
 
@@ -24,7 +25,7 @@ static void announce(void *arg, u64 address)
         u32 end = l->next < l->b->insn_count ? i[1].guest : l->b->guest_len;
 
         fprintf(l->f, "\n");
-        insn_print(l->f, l->guest + i->guest, end - i->guest, l->b->eip + i->guest,
+        insn_print(l->f, l->guest + i->guest, end - i->guest, l->eip + i->guest,
                    l->b->mode & MODE_CODE16 ? 16 : 32);
     }
 }
@@ -79,7 +80,7 @@ static size_t skip_data(void *arg, u64 address, const u8 *bytes, size_t size)
 void bt_trace_block(const struct engine *e, FILE *f, const struct block *b,
                     const struct block_insn *insn, const u8 *guest, const u8 *host)
 {
-    struct listing l = { f, e, b, insn, guest, 0 };
+    struct listing l = { f, e, b, insn, guest, bt_block_linear(e, e->space, b), 0 };
 
     insn_print_with(f, host, b->host_len, b->host, 64,
                     &(struct insn_print_hooks){ announce, skip_data, &l });

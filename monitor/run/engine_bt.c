@@ -168,7 +168,7 @@ static struct engine *create(struct vcpu *v, const char *options, struct err *er
     profile_code(v->profile, (u32)(u64)e->arena.rx, e->arena.rx, e->arena.used, 0, "ring3:stubs");
     if (!bt_hot_create(e, err))
         goto fail;
-    if (!spaces_init(&e->spaces, e->bt.stubs.lookup, err))
+    if (!spaces_init(&e->spaces, e->bt.stubs.lookup, e->bt.stubs.slot, err))
         goto fail;
     e->hints = map(sizeof(*e->hints) << 20);
     e->code_map = map(sizeof(*e->code_map) << 20);

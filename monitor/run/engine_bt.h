@@ -4,6 +4,7 @@
 //   bt_dispatch.c   what runs next: events, modes, look-up, translation, invalidation
 //   bt_mode.c       modes and segments
 //   bt_pages.c      pages of code that are written
+//   bt_share.c      pages of code that lie at several linear addresses
 //   bt_callout.c    the C side of the stubs
 //   bt_signal.c     host signals become callouts
 //   bt_fpu.c        who holds the guest's x87 and SSE state
@@ -27,6 +28,7 @@
     X(host_bytes, "host bytes emitted")                                                      \
     X(translate_ns, "nanoseconds translating")                                               \
     X(lookups, "indirect targets looked up in C")                                            \
+    X(slots, "branches to other pages looked up in C")                                       \
     X(links, "branches chained")                                                             \
     X(memory, "checked accesses that missed the TLB")                                        \
     X(emulated, "instructions left to the emulator")                                         \
@@ -40,6 +42,7 @@
     X(reverted, "blocks made direct again because they were hot")                            \
     X(events, "events taken in translated code")                                             \
     X(steps, "host single steps to an instruction boundary")                                 \
+    X(shared, "pages of code met at a second linear address")                                \
     X(invalidated, "blocks invalidated")                                                     \
     X(opened, "pages of code whose protection was given up")                                 \
     X(changed, "blocks that found their bytes changed")                                      \
@@ -57,12 +60,14 @@ struct bt_watch {
     bool stop_block;  // set by the watch: leave the block behind the instruction that C code executes
 };
 
-// What bt_pages.c knows of a guest-physical page.
+// What bt_pages.c and bt_share.c know of a guest-physical page.
 struct code_page {
     u32 stamp;  // when the burst began, or the open page's code last changed; by a clock of its own
     u8 cost;    // of the writes of the present burst
     u8 rest;    // how often it was opened, up to a maximum
     bool open;  // its blocks compare, it is not protected
+    bool shared; // its blocks of user code are good at any linear address
+    u32 linear; // where it was met last, and 1; 0: nowhere yet
 };
 
 struct engine {
@@ -187,6 +192,19 @@ void bt_page_changed(struct engine *e, struct block *b, const u8 *old);
 void bt_page_hot(struct engine *e, u32 gpa_page);
 // At an event: protects pages again that were opened, and have not changed for a while.
 void bt_pages_rest(struct engine *e);
+
+// ---- bt_share.c
+// Whether code of a guest-physical page runs by shared blocks at linear address `at` in the current mode and
+// space, whose slot for the page is filled then.
+bool bt_shares(struct engine *e, u32 page, u32 at);
+// The page has no code any more.
+void bt_unshare(struct engine *e, u32 page);
+// The linear address of a block's first instruction in a space (where that is NULL, or does not know: where it
+// was met last).
+u32 bt_block_linear(const struct engine *e, const struct space *space, const struct block *b);
+// The EIP of the instruction whose code in the current space has just called out.
+u32 bt_site_eip(const struct engine *e, const struct bt_site *site);
+static inline u64 bt_shared_key(u32 mode, u32 gpa_page) { return bt_mode_key(mode | MODE_SHARED, gpa_page); }
 
 // ---- bt_callout.c
 extern const struct bt_callouts bt_engine_callouts;

@@ -242,7 +242,7 @@ static bool entering(struct bt_watch *w, const struct block *b)
     if (log_before(ls, b->insn_count))
         return false;
 
-    ls->history[ls->history_count++ % LOCKSTEP_HISTORY] = b->eip;
+    ls->history[ls->history_count++ % LOCKSTEP_HISTORY] = bt_linear(ls->bt->v);
     ls->block = *b;
     return true;
 }

@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         rig_init(&rig);
     if (size < HEAD)
         return 0;
-    rq.mode = (data[0] | data[8] << 8) & (BIT(MODE_BITS) - 1);
+    rq.mode = (data[0] | data[8] << 8 | (data[11] & 2) << 15) & (BIT(MODE_BITS) - 1);
     rig_options(&rig, data[1] | (u32)data[2] << 8);
     rig.bt.opt.block_insns = 1 + data[3] % BT_MAX_INSNS;
     for (u32 i = 0; i < sizeof(hints) && data[4]; i += 1 + data[5] % 16)
@@ -39,6 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rq.cs = 1 + data[9];
     rq.base = rq.eip & ~0u << data[10] % 32;
     rq.limit = rq.eip - rq.base + rq.avail - 1 + (data[11] & 1 ? 0 : 0x1000u << data[11] % 16);
+    rig_sane(&rq);
     if (!rig_translate(&rig, &rq, &code))
         abort();
     return 0;

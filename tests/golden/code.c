@@ -15,6 +15,7 @@ static const struct way {
 } ways[] = {
     { "flat", MODE_DS_FLAT | MODE_ES_FLAT | MODE_TSC, 0 },
     { "user", MODE_DS_FLAT | MODE_ES_FLAT | MODE_TSC | MODE_USER, 0 },
+    { "shared", MODE_DS_FLAT | MODE_ES_FLAT | MODE_TSC | MODE_USER | MODE_SHARED, 0 },
     { "checked", MODE_DS_FLAT | MODE_ES_FLAT | MODE_CHECKED, 0 },
     { "based", MODE_ES_FLAT, 0 },
     { "wraps", MODE_DS_FLAT | MODE_ES_FLAT, HINT_WRAP },
@@ -126,13 +127,14 @@ static bool run_case(struct golden *g, const struct way *way, u8 *bytes, u32 len
     const struct block *b = &g->code.block;
     u32 first, end;
 
+    rig_sane(&rq);
     memset(hints, way->hint, sizeof(hints));
     memcpy(bytes + len, "\x0f\x0b", 2);
     spaces_reset(&g->rig.spaces); // slot numbers do not depend on the cases before
     if (!rig_translate(&g->rig, &rq, &g->code))
         return false;
     first = g->code.insn[0].host;
-    end = b->insn_count > 1 ? g->code.insn[1].host : b->host_len - BT_STALE_LEN;
+    end = b->insn_count > 1 ? g->code.insn[1].host : b->host_len - bt_stale_len(way->mode);
     fprintf(g->out, "= %u bytes\n", end - first);
     print_code(g, first, end);
     return true;

@@ -39,12 +39,12 @@ static void rig_init(struct rig *r)
 {
     static const struct bt_callouts none = {
         never_called, never_called, never_called, never_called, never_called, never_called,
-        never_called,
+        never_called, never_called,
     };
     struct err err;
 
     memset(r, 0, sizeof(*r));
-    if (!arena_init(&r->arena, ARENA_SIZE, &err) || !spaces_init(&r->spaces, 0, &err)) {
+    if (!arena_init(&r->arena, ARENA_SIZE, &err) || !spaces_init(&r->spaces, 0, 0, &err)) {
         fprintf(stderr, "no memory for the code cache\n");
         exit(77);
     }
@@ -219,6 +219,8 @@ static bool table_shape(struct checker *c, const ZydisDecodedOperand *op)
     if (op->mem.index == ZYDIS_REGISTER_R9)
         return c->r9 == U16 && op->mem.scale == 4 && op->size == 32 &&
                disp == offsetof(struct space_table, jump);
+    if (c->rq->mode & MODE_SHARED && op->size == 32 && op->mem.index == ZYDIS_REGISTER_NONE)
+        return disp / 4 * 4 == disp && (disp - (i64)offsetof(struct space_table, slot)) / 8 == c->rq->page_slot;
     return op->mem.index == ZYDIS_REGISTER_NONE && op->size == 64 &&
            in_array(disp, offsetof(struct space_table, slot), 8, SPACE_SLOTS);
 }
@@ -516,8 +518,12 @@ static void check_site(struct checker *c, const struct bt_site *site, bool emula
     const struct bt_code *code = &c->code[0];
     u32 base = c->rq->mode & MODE_SEGMENTED ? c->rq->base : 0;
 
+    bool shared = c->rq->mode & MODE_SHARED;
+
+    if (!site->shared == shared || (shared && site->eip >> PAGE_SHIFT != c->rq->page_slot))
+        complain(c, "the site's EIP is not of its kind");
     for (u32 i = 0; i < MAX(code->block.insn_count, 1u); i++) {
-        if (code->block.eip + code->insn[i].guest - base != site->eip)
+        if (code->block.eip + code->insn[i].guest - base != (shared ? site->eip & ~PAGE_MASK : site->eip))
             continue;
         if (site->retry != code->block.host + code->insn[i].host || !starts(c, site->retry))
             complain(c, "the site's retry address is not its instruction's");
@@ -720,6 +726,21 @@ static bool rig_verify(struct rig *r, const struct bt_request *rq, const struct 
     if (!c.bad)
         sweep(&c, false);
     return !c.bad;
+}
+
+// For requests at random: no engine makes others.
+static inline void rig_sane(struct bt_request *rq)
+{
+    if (rq->mode & MODE_SEGMENTED)
+        rq->mode &= ~MODE_SHARED;
+    if (!(rq->mode & MODE_SHARED))
+        return;
+    rq->eip &= ~PAGE_MASK;
+    rq->mode = (rq->mode | MODE_USER) & ~(MODE_CODE16 | MODE_STACK16 | MODE_REAL | MODE_V86);
+    if (!rq->crossing)
+        rq->avail = MIN(rq->avail, PAGE_SIZE - rq->eip);
+    rq->page_slot = rq->cs % SPACE_SLOTS;
+    rq->compare = NULL;
 }
 
 // Translates rq into code; false if the result breaks a promise.

@@ -22,6 +22,7 @@ static bool translate(const u8 *bytes, u32 avail, u32 mode, u8 hint)
     };
 
     memset(hints, hint, sizeof(hints));
+    rig_sane(&rq);
     return rig_translate(&rig, &rq, &code);
 }
 
@@ -48,15 +49,16 @@ static const struct {
     u32 mode;
     u8 hint;
 } ways[] = {
-    { FLAT | MODE_TSC, 0 }, { FLAT | MODE_USER, 0 }, { MODE_USER, 0 }, { FLAT | MODE_CHECKED, 0 },
+    { FLAT | MODE_TSC, 0 }, { FLAT | MODE_USER, 0 }, { MODE_USER | MODE_SHARED, 0 }, { FLAT | MODE_CHECKED, 0 },
     { FLAT, HINT_WRAP }, { FLAT | MODE_TSC, HINT_CHECKED }, { FLAT, HINT_EMULATE }, { MODE_CHECKED, 0 },
     { FLAT | MODE_NO_FPU, 0 }, { FLAT | MODE_NO_SSE, 0 }, { FLAT | MODE_DF, 0 }, { MODE_DS_FLAT, 0 },
+    { FLAT | MODE_USER | MODE_SHARED | MODE_CHECKED, 0 },
     { 0, HINT_LIMITS }, { REAL, 0 }, { REAL, HINT_WRAP }, { REAL | MODE_CHECKED, 0 }, { REAL | MODE_USER | MODE_V86, 0 },
     { MODE_SEGMENTED | MODE_CODE16 | MODE_STACK16, 0 }, { MODE_SEGMENTED | MODE_DATA64K, HINT_CHECKED },
     { MODE_SEGMENTED | MODE_STACK16 | MODE_SS_FLAT | FLAT, 0 }, { MODE_SEGMENTED | MODE_CODE16 | MODE_DATA64K, 0 },
 };
 
-#define SEGMENTED_WAYS 12 // from here on
+#define SEGMENTED_WAYS 13 // from here on
 
 // Every opcode of the maps with every prefix, in one way; operands are dealt out, so that all ways together see them all.
 static void all_opcodes(unsigned set, unsigned way)
@@ -125,6 +127,7 @@ START_TEST(random_code_keeps_the_promises)
             .hints = next_random(&state) & 1 ? hints : NULL, .cs = 1 + next_random(&state) % 4096,
         };
 
+        rig_sane(&rq);
         rq.base = next_random(&state) & 1 ? rq.eip & ~0xffff : rq.eip - (u32)next_random(&state) % 0x100000;
         rq.limit = MAX(rq.eip - rq.base + avail - 1, next_random(&state) & 1 ? 0xffff : (u32)next_random(&state));
         for (u32 i = 0; i < sizeof(bytes); i++) {
@@ -210,7 +213,7 @@ START_TEST(killed_blocks_lead_to_the_look_up)
     bt_block_kill(&rig.bt, &rig.arena, &blocks, b);
     ck_assert_uint_eq(bt_entry_if(b->host, EIP, FLAT), 0);
     stale = jump_target(b->entry);
-    ck_assert_uint_eq(stale, b->host + b->host_len - BT_STALE_LEN);
+    ck_assert_uint_eq(stale, b->host + b->host_len - bt_stale_len(FLAT));
     // mov r8d, eip; jmp lookup
     ck_assert_int_eq(memcmp((void *)(u64)stale, "\x41\xb8", 2), 0);
     memcpy(&eip, (void *)(u64)(stale + 2), 4);
@@ -235,7 +238,7 @@ START_TEST(short_blocks_can_be_killed)
         for (unsigned set = 0; set < OPTION_SETS; set++) {
             options(set);
             ck_assert(translate(bytes[i], lens[i], FLAT, 0));
-            ck_assert_uint_ge(code.block.host + code.block.host_len - BT_STALE_LEN, code.block.entry + 5);
+            ck_assert_uint_ge(code.block.host + code.block.host_len - bt_stale_len(FLAT), code.block.entry + 5);
         }
 }
 END_TEST

@@ -115,7 +115,7 @@ START_TEST(spaces_keep_their_own_targets)
     struct space *one, *two;
     u32 slot;
 
-    ck_assert(spaces_init(&s, 0xdef, &err));
+    ck_assert(spaces_init(&s, 0xdef, 0xdef, &err));
     one = space_get(&s, 1);
     slot = slot_for(&s, 0x8048000, 7);
     ck_assert_uint_eq(slot_for(&s, 0x8048000, 7), slot);
@@ -145,7 +145,7 @@ START_TEST(spaces_are_recycled_empty)
     static struct spaces s;
     struct err err;
 
-    ck_assert(spaces_init(&s, 0xdef, &err));
+    ck_assert(spaces_init(&s, 0xdef, 0xdef, &err));
     for (u64 key = 1; key < 3 * SPACE_MAX; key++) {
         struct space *space = space_get(&s, key);
 
@@ -161,7 +161,7 @@ START_TEST(slots_run_out_cleanly)
     static struct spaces s;
     struct err err;
 
-    ck_assert(spaces_init(&s, 0xdef, &err));
+    ck_assert(spaces_init(&s, 0xdef, 0xdef, &err));
     for (u32 i = 0; i < SPACE_SLOTS; i++)
         ck_assert_uint_eq(slot_for(&s, i * 4096, 0), i);
     ck_assert_uint_eq(slot_for(&s, 1, 0), SLOT_NONE);
