@@ -39,6 +39,9 @@ enum {
     PERPENDICULAR = 0x12, CONFIGURE = 0x13, LOCK = 0x14, VERIFY = 0x16,
 };
 
+#define IMPLIED_SEEK 0x40 // of CONFIGURE
+#define FIFO_OFF 0x20
+#define PERPENDICULAR_DRIVES 0x3c
 #define RELATIVE 0x80 // of SEEK
 #define INWARDS 0x40
 
@@ -65,8 +68,18 @@ static void set_irq(struct i82077 *fdc, bool level)
     update_irq(fdc);
 }
 
+// Heads that are under way are there.
+static void arrived(struct i82077 *fdc)
+{
+    fdc->interrupts |= fdc->seeking;
+    fdc->seeking = 0;
+    set_irq(fdc, true);
+}
+
 static void after(struct i82077 *fdc, u64 ns, void (*step)(struct i82077 *fdc))
 {
+    if (fdc->seeking && step != arrived) // the timer has something else to do
+        arrived(fdc);
     fdc->step = step;
     timer_arm(fdc->timers, &fdc->timer, timers_now(fdc->timers) + ns);
 }
@@ -339,32 +352,33 @@ static void begin_data(struct i82077 *fdc)
     fdc->sector = command == READ_TRACK ? 1 : fdc->fifo[4];
     fdc->size_code = fdc->fifo[5];
     fdc->last = fdc->fifo[6];
-    fdc->unit[fdc->unit_no].track = fdc->cylinder;
+    if (fdc->configure[0] & IMPLIED_SEEK)
+        fdc->unit[fdc->unit_no].track = fdc->cylinder;
     after(fdc, SECTOR_NS, command == WRITE || command == WRITE_DELETED ? write_sector : read_sector);
+}
+
+// A disk of 40 tracks in a drive of 80: each lies under two positions of the head.
+static unsigned track_below(const struct floppy_unit *u)
+{
+    return u->format && u->format->tracks == 40 ? u->track / 2 : u->track;
 }
 
 static void read_id(struct i82077 *fdc)
 {
     const struct floppy_unit *u = unit(fdc);
 
-    fdc->cylinder = u->track;
+    fdc->cylinder = track_below(u);
     fdc->head = fdc->fifo[1] >> 2 & 1;
     fdc->sector = 1;
     fdc->size_code = 2;
     if (!u->format || u->format->rate != fdc->rate || fdc->head >= u->format->heads
-        || u->track >= u->format->tracks)
+        || fdc->cylinder >= u->format->tracks)
         fail_data(fdc, ST1_MISSING_MARK);
     else
         end_data(fdc, 0);
 }
 
-// SEEK and RECALIBRATE run beside the command phase; here one at a time is enough.
-static void arrived(struct i82077 *fdc)
-{
-    fdc->interrupts |= BIT(fdc->unit_no);
-    set_irq(fdc, true);
-}
-
+// SEEK and RECALIBRATE run beside the command phase, of several drives at once.
 static void move_head(struct i82077 *fdc, u8 track)
 {
     struct floppy_unit *u = unit(fdc);
@@ -378,6 +392,7 @@ static void move_head(struct i82077 *fdc, u8 track)
         if (u->block)
             u->changed = false;
     }
+    fdc->seeking |= BIT(fdc->unit_no);
     expect_command(fdc);
     after(fdc, STEP_NS * (steps + 1), arrived);
 }
@@ -461,6 +476,14 @@ static void relative_seek(struct i82077 *fdc)
     move_head(fdc, track < 0 ? 0 : MIN(track, 255));
 }
 
+// The bits of the drives change only along with bit 7.
+static void perpendicular(struct i82077 *fdc)
+{
+    u8 drives = (fdc->fifo[1] & 0x80 ? fdc->fifo[1] : fdc->perpendicular) & PERPENDICULAR_DRIVES;
+
+    fdc->perpendicular = drives | (fdc->fifo[1] & 3);
+}
+
 static void execute(struct i82077 *fdc)
 {
     fdc->phase = FDC_EXECUTION;
@@ -501,7 +524,7 @@ static void execute(struct i82077 *fdc)
         expect_command(fdc);
         break;
     case PERPENDICULAR:
-        fdc->perpendicular = fdc->fifo[1] & 0x7f;
+        perpendicular(fdc);
         expect_command(fdc);
         break;
     case LOCK:
@@ -559,8 +582,11 @@ static u8 fifo_read(struct i82077 *fdc)
     if (fdc->phase == FDC_RESULT) {
         set_irq(fdc, false);
         byte = fdc->fifo[fdc->at++];
-        if (fdc->at == fdc->count)
+        if (fdc->at == fdc->count) {
             expect_command(fdc);
+            if (fdc->interrupts) // another head has arrived
+                set_irq(fdc, true);
+        }
     } else if (fdc->phase == FDC_EXECUTION && fdc->pio_ready && command_of(fdc) != WRITE
                && command_of(fdc) != WRITE_DELETED) {
         set_irq(fdc, false);
@@ -583,7 +609,7 @@ static u8 main_status(const struct i82077 *fdc)
         return 0;
     switch (fdc->phase) {
     case FDC_COMMAND:
-        return MSR_READY | (fdc->count ? MSR_BUSY : 0);
+        return MSR_READY | (fdc->count ? MSR_BUSY : 0) | fdc->seeking;
     case FDC_RESULT:
         return MSR_READY | MSR_TO_HOST | MSR_BUSY;
     default:
@@ -602,9 +628,12 @@ static void abandon(struct i82077 *fdc)
             block_cancel(fdc->unit[n].block);
     fdc->request.busy = false;
     timer_arm(fdc->timers, &fdc->timer, TIMER_NEVER);
-    fdc->interrupts = fdc->reset_sense = 0;
-    if (!fdc->lock)
-        fdc->configure[0] = fdc->configure[1] = 0;
+    fdc->interrupts = fdc->seeking = fdc->reset_sense = 0;
+    if (!fdc->lock) {
+        fdc->configure[0] = FIFO_OFF;
+        fdc->configure[1] = 0;
+    }
+    fdc->perpendicular &= PERPENDICULAR_DRIVES;
     memset(fdc->fifo, 0, sizeof(fdc->fifo));
     expect_command(fdc);
     set_irq(fdc, false);
@@ -616,11 +645,6 @@ static void polled(struct i82077 *fdc)
     set_irq(fdc, true);
 }
 
-static void leave_reset(struct i82077 *fdc)
-{
-    after(fdc, RESET_NS, polled);
-}
-
 static void dor_write(struct i82077 *fdc, u8 value)
 {
     u8 before = fdc->dor;
@@ -629,7 +653,7 @@ static void dor_write(struct i82077 *fdc, u8 value)
     if (before & ~value & DOR_RUN)
         abandon(fdc);
     else if (value & ~before & DOR_RUN)
-        leave_reset(fdc);
+        after(fdc, RESET_NS, polled);
     update_irq(fdc);
 }
 
@@ -674,7 +698,7 @@ static void fdc_write(void *dev, u32 addr, u64 value, unsigned size)
         fdc->rate = value & 3;
         if (value & 0x80 && fdc->dor & DOR_RUN) {
             abandon(fdc);
-            leave_reset(fdc);
+            after(fdc, RESET_NS, polled);
         }
         break;
     case 5:

@@ -38,6 +38,7 @@ struct i82077 {
     unsigned count, want, at;
     bool irq_level;
     u8 interrupts;           // bit a unit: SENSE INTERRUPT STATUS has something to tell
+    u8 seeking;              // bit a unit: its head is under way
     u8 st0[4];
     u8 reset_sense;          // those four that follow a reset
     // SPECIFY, CONFIGURE, LOCK, PERPENDICULAR MODE

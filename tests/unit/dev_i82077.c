@@ -45,7 +45,7 @@ static void result(u8 *to, unsigned len)
         ck_assert_uint_eq(in(0x3f4) & 0xd0, 0xd0);
         to[i] = in(0x3f5);
     }
-    ck_assert_uint_eq(in(0x3f4), 0x80);
+    ck_assert_uint_eq(in(0x3f4) & 0xf0, 0x80);
 }
 
 static void start(u8 rate)
@@ -252,6 +252,117 @@ START_TEST(another_disk)
 }
 END_TEST
 
+// Heads move beside other commands, and each of them reports.
+START_TEST(overlapping_seeks)
+{
+    u8 bytes[10];
+
+    start(0);
+    COMMAND(0x0f, 0, 70);
+    ck_assert_uint_eq(in(0x3f4), 0x81);
+    COMMAND(0x0f, 1, 7); // no such drive
+    ck_assert_uint_eq(in(0x3f4), 0x83);
+    COMMAND(8); // nothing yet
+    result(bytes, 1);
+    ck_assert_uint_eq(bytes[0], 0x80);
+    rig_run(r, board, 100000000);
+    ck_assert_uint_eq(in(0x3f4), 0x80);
+    ck_assert_uint_eq(in(0x3f0) & 0x80, 0x80); // interrupt pending
+    COMMAND(8);
+    result(bytes, 2);
+    ck_assert_uint_eq(bytes[0], 0x20);
+    ck_assert_uint_eq(bytes[1], 70);
+    ck_assert_uint_eq(in(0x3f0) & 0x80, 0x80);
+    COMMAND(8);
+    result(bytes, 2);
+    ck_assert_uint_eq(bytes[0], 0x61);
+    ck_assert_uint_eq(in(0x3f0) & 0x80, 0);
+    // A command that needs the controller's clock does not lose them.
+    COMMAND(0x0f, 0, 3);
+    COMMAND(0x4a, 0);
+    result(bytes, 7);
+    ck_assert_uint_eq(bytes[3], 3);
+    COMMAND(8);
+    result(bytes, 2);
+    ck_assert_uint_eq(bytes[1], 3);
+    // A reset forgets them.
+    COMMAND(0x0f, 0, 9);
+    start(0);
+}
+END_TEST
+
+// 48 tracks an inch in a drive of 96: the driver steps twice.
+START_TEST(double_steps)
+{
+    u8 bytes[10];
+
+    setup_disk(360);
+    start(1);
+    for (u8 track = 0; track < 40; track += 13) {
+        seek(1, 2 * track);
+        COMMAND(0x4a, 4);
+        result(bytes, 7);
+        ck_assert_uint_eq(bytes[0] & 0xc0, 0);
+        ck_assert_uint_eq(bytes[3], track);
+        dma2(0x44, 0x20000, 512);
+        COMMAND(0x46, 4, track, 1, 2, 2, 9, 27, 255);
+        result(bytes, 7);
+        ck_assert_uint_eq(bytes[0] & 0xc0, 0);
+        ck_assert(holds(r->mem + 0x20000, (track * 2 + 1) * 9 + 1, 1));
+        COMMAND(0x0e); // the head is where it was
+        result(bytes, 10);
+        ck_assert_uint_eq(bytes[0], 2 * track);
+    }
+    seek(1, 80); // beyond the last
+    COMMAND(0x4a, 4);
+    result(bytes, 7);
+    ck_assert_uint_eq(bytes[1] & 1, 1);
+    teardown();
+}
+END_TEST
+
+START_TEST(implied_seeks)
+{
+    u8 bytes[10];
+
+    start(0);
+    seek(0, 5);
+    COMMAND(0x13, 0, 0x47, 0);
+    dma2(0x44, 0x20000, 512);
+    COMMAND(0x46, 0, 33, 0, 1, 2, 18, 27, 255);
+    result(bytes, 7);
+    ck_assert(holds(r->mem + 0x20000, 33 * 36, 1));
+    COMMAND(0x0e);
+    result(bytes, 10);
+    ck_assert_uint_eq(bytes[0], 33);
+    COMMAND(0xcf, 0, 4); // relative: inwards, then out
+    rig_run(r, board, 100000000);
+    COMMAND(8);
+    result(bytes, 2);
+    ck_assert_uint_eq(bytes[1], 37);
+    COMMAND(0x8f, 0, 40);
+    rig_run(r, board, 100000000);
+    COMMAND(8);
+    result(bytes, 2);
+    ck_assert_uint_eq(bytes[1], 0);
+    // CONFIGURE is forgotten by a reset unless it is locked, PERPENDICULAR MODE is kept.
+    COMMAND(0x12, 0x8f);
+    COMMAND(0x0e);
+    result(bytes, 10);
+    ck_assert_uint_eq(bytes[7], 0x0f);
+    start(0);
+    COMMAND(0x12, 0x33); // the drives' bits change with bit 7 alone
+    COMMAND(0x0e);
+    result(bytes, 10);
+    ck_assert_uint_eq(bytes[8], 0x20);
+    ck_assert_uint_eq(bytes[7], 0x0f);
+    start(0);
+    COMMAND(0x0e);
+    result(bytes, 10);
+    ck_assert_uint_eq(bytes[7], 0x0c); // and two of them a reset leaves
+}
+END_TEST
+
 START_TEST(dma_that_never_comes)
 {
     u8 bytes[7];
@@ -274,12 +385,15 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_set_timeout(f, 60);
     tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(f, double_steps);
     tcase_add_loop_test(f, each_format, 0, ARRAY_LEN(formats));
     tcase_add_test(t, both_heads);
     tcase_add_test(t, write_and_format);
     tcase_add_test(t, without_dma);
     tcase_add_test(t, commands_without_data);
     tcase_add_test(t, another_disk);
+    tcase_add_test(t, overlapping_seeks);
+    tcase_add_test(t, implied_seeks);
     tcase_add_test(t, dma_that_never_comes);
     suite_add_tcase(s, f);
     suite_add_tcase(s, t);
