@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#define ASID_MAX 4095
+#define ASID_MAX (TLB_ASID_NONE - 1)
 
 static void note_local(struct mmu *mmu, unsigned slot)
 {

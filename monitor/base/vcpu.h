@@ -36,7 +36,7 @@ struct fault {
 };
 
 // One entry of the software TLB: direct-mapped on the linear page number. A tag is the linear
-// page | the address-space number (asid, 1..4095) it is valid in; 0 never matches. Only plain RAM or
+// page | the address-space number (asid, 1..4094) it is valid in; 0 never matches. Only plain RAM or
 // ROM has tags: MMIO and pages that hold translated code (for writes) always take the slow path, but for what `free` says.
 // The engine's emitted code reads this layout: see the static asserts in bt/.
 struct tlb_entry {
@@ -47,6 +47,7 @@ struct tlb_entry {
 };
 #define TLB_BITS 10
 #define TLB_SIZE (1u << TLB_BITS)
+#define TLB_ASID_NONE 0xfffu // no address space's number: what is compared with it always misses
 
 // Why a vcpu must leave guest code, set by anyone (atomically), cleared by the run loop.
 enum {

@@ -120,6 +120,12 @@ static u64 go_on(struct engine *e, const struct bt_site *site, u32 eip, u64 inva
     return site->next;
 }
 
+// INVLPG and MOV to CR3 change translations and nothing else; most often none that code depends on.
+static bool only_flushes(const struct insn *insn)
+{
+    return insn->sensitive == SENS_INVLPG || (insn->sensitive == SENS_MOV_TO_CR && insn->reg == 3);
+}
+
 static u64 emulate_site(struct engine *e, const struct bt_site *site, const struct insn *insn)
 {
     struct vcpu *v = e->v;
@@ -138,7 +144,7 @@ static u64 emulate_site(struct engine *e, const struct bt_site *site, const stru
         if (b && b->valid)
             bt_unhint(e, b);
     }
-    return go_on(e, &copy, eip, invalidations, stop);
+    return go_on(e, &copy, eip, invalidations, stop && !(only_flushes(insn) && bt_same_code(e)));
 }
 
 static u64 emulate(struct vcpu *v, const void *data)
@@ -167,9 +173,10 @@ static u64 memory(struct vcpu *v, const void *data)
     const struct bt_site *site = data;
     u32 gla = (u32)bt_frame(v)->r8, eip = bt_site_eip(e, site);
     u8 *host = NULL;
+    u64 flushes = v->count.tlb_flushes + v->count.invlpg;
     // Filling the TLB did not help the last time: two operands whose pages share an entry, or a segment that no
     // entry is good for.
-    bool again = eip == e->missed_eip &&
+    bool again = eip == e->missed_eip && flushes == e->missed_flushes &&
                  ((gla ^ e->missed) >> PAGE_SHIFT & (TLB_SIZE - 1)) == 0;
     u32 cr2 = v->cr2;
 
@@ -177,6 +184,7 @@ static u64 memory(struct vcpu *v, const void *data)
     e->count.memory++;
     e->missed_eip = eip;
     e->missed = gla;
+    e->missed_flushes = flushes;
     v->eip = eip;
     v->gpr[R_ESP] += site->delta;
     if (!again && (gla & (PAGE_SIZE - 1)) + site->size <= PAGE_SIZE && v->event == bt_frame(v)->seen) {

@@ -233,6 +233,17 @@ bool bt_refresh(struct engine *e)
     return true;
 }
 
+bool bt_same_code(struct engine *e)
+{
+    const struct window *w = mmu_window(e->v);
+    const struct bt_frame *f = bt_frame(e->v);
+
+    if (!w || !e->space || f->window != (u64)w->base || e->space->generation != w->code_generation)
+        return false;
+    bt_refresh_asid(e);
+    return true;
+}
+
 // Where the instruction at v->eip, whose bytes end with the page, goes on: its bytes to buf, the physical page
 // number returned. Raises #PF. 0 where no memory answers, or what is there is not protected.
 static u32 fetch_crossing(struct engine *e, gpa_t gpa, u8 *buf, u32 avail)

@@ -10,7 +10,6 @@
 
 // Beyond any 32-bit address from the window, inside its guards.
 #define WINDOW_POISON (6ull << 30)
-#define ASID_POISON 0xfffu
 
 #define CS_MAX 4096u
 #define CS_HASH (2 * CS_MAX)
@@ -137,7 +136,7 @@ static void refresh_segment(const struct vcpu *v, struct bt_frame *f, int s)
     bool data = (seg->attr & (SEG_P | SEG_S | SEG_CODE | SEG_W | SEG_E)) == (SEG_P | SEG_S | SEG_W);
     bool plain = data && seg->limit == ~0u;
 
-    f->seg_asid[s] = plain ? v->asid : ASID_POISON;
+    f->seg_asid[s] = plain ? v->asid : TLB_ASID_NONE;
     f->seg_window[s] = f->window + (plain ? 0 : WINDOW_POISON);
     f->seg_origin[s] = f->window + seg->base;
     f->seg_rlimit[s] = data ? seg->limit : read_limit(v, seg);
@@ -156,6 +155,15 @@ void bt_refresh_segments(struct engine *e)
     for (int s = 0; s < S_COUNT; s++)
         refresh_segment(e->v, f, s);
     f->cs_key = e->key & ~0xffffffffull;
+}
+
+void bt_refresh_asid(struct engine *e)
+{
+    struct bt_frame *f = bt_frame(e->v);
+
+    for (int s = 0; s < S_COUNT; s++)
+        if (f->seg_asid[s] != TLB_ASID_NONE)
+            f->seg_asid[s] = e->v->asid;
 }
 
 void bt_state_at(struct engine *e, const struct block *b, const struct block_insn *insn)

@@ -110,6 +110,7 @@ struct engine {
     u32 dead[64], dead_count; // blocks that hints replaced last, a ring
     u64 flush_count, invalidations;
     u32 missed_eip, missed;  // the last checked access that missed the TLB: whose, and where
+    u64 missed_flushes;      // and how many flushes there had been
     u8 *stack;               // the host stacks of translated code, each with a guard page below
     u64 stack_top[2];        // where their sentinels lie
     unsigned stack_user;     // which one frame.host_sp is in: 1 for CPL 3
@@ -158,6 +159,9 @@ u8 *bt_hints(struct engine *e, u32 gpa_page);
 void bt_unhint(struct engine *e, struct block *block);
 // Sets e->mode (false: MODE_INTERPRET), frame.window, table, seg_* for the current space and segments.
 bool bt_refresh(struct engine *e);
+// After a flush that changed nothing but translations, at CPL 0: true if none was of code, so that the current space holds
+// and bt_refresh would find nothing new. The frame is then up to date.
+bool bt_same_code(struct engine *e);
 
 // ---- bt_mode.c
 // The current mode's MODE_* bits, or MODE_INTERPRET.
@@ -167,6 +171,8 @@ u32 bt_mode(const struct vcpu *v);
 void bt_refresh_key(struct engine *e);
 // Fills the frame's seg_* and cs_key for the current window.
 void bt_refresh_segments(struct engine *e);
+// The same where only the TLB's number of the address space has changed.
+void bt_refresh_asid(struct engine *e);
 bool bt_cs_init(struct engine *e, struct err *err);
 void bt_cs_destroy(struct engine *e);
 // The base of the code segment with the number in a mode key.

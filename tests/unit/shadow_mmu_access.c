@@ -352,7 +352,8 @@ START_TEST(asids)
     for (unsigned i = 0; i < 10000; i++) {
         guest_enter(g, i & 1 ? root : other);
         ck_assert_uint_eq(mmu_read32(v, 0x10000, i & 2), i & 1 ? 4 : 5);
-        ck_assert_uint_lt(v->asid, 4096);
+        ck_assert_uint_lt(v->mmu->asid_super, TLB_ASID_NONE);
+        ck_assert_uint_lt(v->mmu->asid_user, TLB_ASID_NONE);
         ck_assert_uint_ne(v->asid, 0);
     }
     guest_free(g);
