@@ -125,6 +125,50 @@ static bool translate_lea(struct trans *t, const struct insn *insn)
     return true;
 }
 
+// FLDCW, FNSTCW, FNSTSW, FNCLEX and the like leave x87's pointers alone.
+static bool x87_control(const struct insn *insn)
+{
+    if (insn->has_mem)
+        return (insn->op == OP1(0xd9) && insn->reg >= 5) || (insn->op == OP1(0xdd) && insn->reg == 7);
+    return (insn->op == OP1(0xdb) && insn->reg == 4) || (insn->op == OP1(0xdf) && insn->modrm == 0xe0);
+}
+
+// Do x87's operands in the block lie in one segment?
+static bool x87_one_segment(const struct trans *t, unsigned seg)
+{
+    for (unsigned i = 0; i < t->count; i++)
+        if (t->insn[i].attr & INSN_X87 && t->insn[i].has_mem && t->insn[i].seg != seg)
+            return false;
+    return true;
+}
+
+// Behind the instruction: whose segments its pointers belong to (struct bt_frame). Once a block, mostly.
+static void x87_note(struct trans *t, const struct insn *insn)
+{
+    struct emit *e = t->e;
+
+    if (x87_control(insn))
+        return;
+    if (!insn->has_mem) {
+        if (t->x87_noted)
+            return;
+        emit_rm(e, 0, 0xc6, 0, &(struct hmem){ H_VCPU, -1, 0, FRAME_OFF(x87_cs) });
+        emit8(e, 1);
+        t->x87_noted = X87_CS;
+        return;
+    }
+    if (trans_mode(t, MODE_REAL)) {
+        emit_rm(e, 0, OP0F(0xb7), H_R8, &(struct hmem){ H_VCPU, -1, 0, SEG_OFF(insn->seg, sel) });
+        emit_store(e, H_VCPU, FRAME_OFF(x87_data_sel), H_R8);
+        emit_load(e, H_R8, H_VCPU, SEG_OFF(insn->seg, base));
+        emit_store(e, H_VCPU, FRAME_OFF(x87_data_base), H_R8);
+        emit_store_imm(e, H_VCPU, FRAME_OFF(x87_cs), 1 | X87_NOTED << 8);
+    } else if (t->x87_noted != insn->seg + 1u || !x87_one_segment(t, insn->seg)) {
+        emit_store_imm(e, H_VCPU, FRAME_OFF(x87_cs), 1 | (insn->seg + 1) << 8); // x87_data, too
+    }
+    t->x87_noted = insn->seg + 1;
+}
+
 static bool x87(struct trans *t, const struct insn *insn)
 {
     unsigned ext = insn->reg;
@@ -135,6 +179,7 @@ static bool x87(struct trans *t, const struct insn *insn)
     if (!insn->has_mem) {
         emit8(t->e, insn->op);
         emit8(t->e, insn->modrm);
+        x87_note(t, insn);
         return true;
     }
     // FLDENV, FNSTENV, FRSTOR, FNSAVE have formats that depend on the mode, and pointers that do on us.
@@ -144,9 +189,10 @@ static bool x87(struct trans *t, const struct insn *insn)
     m = mem_operand(t, insn, insn->mem_size, insn->mem & MEM_WRITE ? MEMACC_WRITE : MEMACC_READ);
     // In the checked form the host's data pointer will not lead to the guest's. Loads and stores of
     // the control and status words leave it alone.
-    if (m.base == H_R10 && !(insn->op == OP1(0xd9) && ext >= 5) && !(insn->op == OP1(0xdd) && ext == 7))
+    if (m.base == H_R10 && !x87_control(insn))
         emit_store(t->e, H_VCPU, FRAME_OFF(fdp), H_R8);
     emit_rm(t->e, 0, insn->op, ext, &m);
+    x87_note(t, insn);
     return true;
 }
 

@@ -22,6 +22,7 @@ struct tail {
     i16 delta;
 };
 
+enum { X87_CS = 255 };
 #define MAX_TAILS (BT_MAX_INSNS * 10)
 #define COMPARE_MAX 64 // bytes of guest code in a block that compares, but for one instruction more
 
@@ -40,6 +41,7 @@ struct trans {
     bool ended;         // control does not fall through
     bool shadow;        // the next instruction is in the interrupt shadow of this one
     bool full;          // slots ran out
+    u8 x87_noted;       // 1 + segment of the last x87 operand, as noted in the frame; X87_CS: CS only; 0: nothing yet
     struct tail tail[MAX_TAILS];
     unsigned tails;
     u32 changed[COMPARE_MAX]; // host addresses of rel32s that lead to `changed`

@@ -91,6 +91,7 @@ void emit_emulate(struct trans *t, const struct insn *insn)
     emit_bytes(e, insn, sizeof(*insn));
     t->delta = 0;
     t->ended = last;
+    t->x87_noted = 0;
 }
 
 // True if the instruction names ESP as an operand other than a base register, a push or a pop.
@@ -202,6 +203,7 @@ static void trans_init(struct trans *t, const struct bt *bt, struct emit *e, con
     t->base = segmented ? rq->base : 0;
     t->limit = segmented ? rq->limit : ~0u;
     t->next_crosses = t->ended = t->shadow = t->full = false;
+    t->x87_noted = 0;
 }
 
 bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *rq,

@@ -37,6 +37,7 @@ static u64 lookup(struct vcpu *v, const void *data)
 
     v->phase = PHASE_LOOKUP;
     (void)data;
+    bt_fpu_note(v);
     e->count.lookups++;
     v->eip = (u32)bt_frame(v)->r8 - v->seg[S_CS].base;
     e->ran = bt_frame(v)->executed; // 0 without a watch
@@ -57,6 +58,7 @@ static u64 slot_(struct vcpu *v, const void *data)
     u64 host, key = e->key, flushes = e->flush_count;
 
     v->phase = PHASE_LOOKUP;
+    bt_fpu_note(v);
     (void)data;
     e->count.slots++;
     if (k->mode & MODE_SHARED) {
@@ -84,6 +86,7 @@ static u64 link_exit(struct vcpu *v, const void *data)
     bool shared = from->mode & MODE_SHARED;
 
     v->phase = PHASE_LINK;
+    bt_fpu_note(v);
     if (shared)
         target += bt_block_linear(e, e->space, from) & PAGE_MASK;
     v->eip = target;
@@ -155,6 +158,7 @@ static u64 emulate(struct vcpu *v, const void *data)
 
     memcpy(&insn, site + 1, sizeof(insn));
     v->phase = PHASE_EMULATE;
+    bt_fpu_note(v);
     e->emulating = insn.sensitive;
     v->eip = bt_site_eip(e, site);
     v->gpr[R_ESP] += site->delta;
@@ -199,6 +203,7 @@ static u64 memory(struct vcpu *v, const void *data)
     }
     // A device, a code page, two pages, a segment with a limit, a fault: do the whole instruction in C.
     e->count.emulated++;
+    bt_fpu_note(v);
     bt_ran_to(e, site->retry, 1);
     return bt_deliver(e, interp_step(v));
 }
@@ -293,6 +298,7 @@ static u64 signal_(struct vcpu *v, const void *data)
 
     v->phase = PHASE_FAULT;
     (void)data;
+    bt_fpu_note(v);
     CHECK(b != NULL);
     insn = block_insn_at_host(&e->blocks, b, f->fault_pc);
     bt_state_at(e, b, insn);
@@ -331,6 +337,7 @@ static u64 event(struct vcpu *v, const void *data)
 
     v->phase = PHASE_EVENT;
     (void)data;
+    bt_fpu_note(v);
     if (f->resume == e->bt.stubs.leave) {
         f->seen = v->event;
         return f->resume;
@@ -374,6 +381,7 @@ static u64 changed(struct vcpu *v, const void *data)
 
     v->phase = PHASE_LOOKUP;
     CHECK(b != NULL);
+    bt_fpu_note(v);
     bt_state_at(e, b, &e->blocks.insn[b->insn_first]);
     bt_page_changed(e, b, data);
     return bt_dispatch(e);

@@ -36,6 +36,24 @@ void bt_fpu_load(struct engine *e)
                        "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
     memcpy(v->fx + POINTERS, pointers, sizeof(pointers));
     v->fpu_live = true;
+    bt_frame(v)->x87_cs = bt_frame(v)->x87_data = 0;
+}
+
+void bt_fpu_note_segments(struct vcpu *v)
+{
+    struct bt_frame *f = bt_frame(v);
+
+    if (f->x87_cs)
+        f->x87_cs_sel = v->seg[S_CS].sel;
+    if (f->x87_data && f->x87_data != X87_NOTED) {
+        const struct seg *s = &v->seg[f->x87_data - 1];
+
+        f->x87_data_sel = s->sel;
+        f->x87_data_base = s->base;
+    }
+    if (f->x87_data)
+        f->x87_window = f->window;
+    f->x87_cs = f->x87_data = 0;
 }
 
 // Decodes the guest instruction that host address fip belongs to. False if there is none.
@@ -58,7 +76,7 @@ static bool guest_insn(struct engine *e, u32 fip, struct insn *insn, u32 *eip)
     return insn_decode(insn, bytes, b->gpa_page2 ? sizeof(bytes) : first, !(b->mode & MODE_CODE16)) == INSN_OK;
 }
 
-// The linear address of an operand at host address fdp: in the window, or, if the access took the
+// The linear address of an operand at host address fdp: in the window of then, or, if the access took the
 // checked form, as that noted it.
 static u32 guest_address(struct engine *e, u32 fdp)
 {
@@ -67,26 +85,25 @@ static u32 guest_address(struct engine *e, u32 fdp)
 
     if (fdp - (u32)(u64)phys->mem < phys->mem_size && !((fdp ^ f->fdp) & ~PAGE_MASK))
         return f->fdp;
-    return fdp - (u32)f->window;
+    return fdp - f->x87_window;
 }
 
 static void set_pointers(struct engine *e, const struct environment *env, u8 *fx)
 {
-    struct vcpu *v = e->v;
+    struct bt_frame *f = bt_frame(e->v);
     struct insn insn;
     u32 eip;
 
+    bt_fpu_note(e->v);
     if (!arena_has(&e->arena, env->fip) || !guest_insn(e, env->fip, &insn, &eip))
         return;
     fx_put32(fx, FX_FIP, eip);
-    fx_put16(fx, FX_FCS, v->seg[S_CS].sel);
+    fx_put16(fx, FX_FCS, f->x87_cs_sel);
     fx_put16(fx, FX_FOP, (insn.op & 7) << 8 | insn.modrm);
     if (!env->fdp)
         return;
-    if (!insn.has_mem)
-        insn.seg = S_DS;
-    fx_put32(fx, FX_FDP, guest_address(e, env->fdp) - v->seg[insn.seg].base);
-    fx_put16(fx, FX_FDS, v->seg[insn.seg].sel);
+    fx_put32(fx, FX_FDP, guest_address(e, env->fdp) - f->x87_data_base);
+    fx_put16(fx, FX_FDS, f->x87_data_sel);
 }
 
 void bt_fpu_sync(struct vcpu *v)

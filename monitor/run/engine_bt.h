@@ -240,10 +240,18 @@ void bt_kick(struct engine *e);
 // ---- bt_fpu.c
 void bt_fpu_load(struct engine *e);
 void bt_fpu_sync(struct vcpu *v);
+void bt_fpu_note_segments(struct vcpu *v);
 
 static inline struct engine *bt_engine(struct vcpu *v)
 {
     return bt_frame(v)->owner;
+}
+
+// To be called before C code may change a segment register or the window.
+static inline void bt_fpu_note(struct vcpu *v)
+{
+    if (bt_frame(v)->x87_cs | bt_frame(v)->x87_data)
+        bt_fpu_note_segments(v);
 }
 
 #endif

@@ -190,6 +190,8 @@ static bool vcpu_shape(struct checker *c, const ZydisDecodedOperand *op)
                 disp == tlb + (i32)offsetof(struct tlb_entry, addend));
     if (op->mem.index != ZYDIS_REGISTER_NONE)
         return false;
+    if (disp == FRAME_OFF(x87_cs))
+        return write && (op->size == 8 || op->size == 32);
     // From tmp on, the frame has what emitted code keeps for itself and for C code.
     if (disp == VCPU_OFF(eflags) ||
         in_array(disp, FRAME_OFF(tmp), 4, (FRAME_OFF(seg_window) - FRAME_OFF(tmp)) / 4))
