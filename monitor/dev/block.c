@@ -11,6 +11,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#define TIMEOUT_S 30 // of servers
+
 static void list_init(struct block_list *list)
 {
     list->first = NULL;
@@ -38,13 +40,19 @@ static struct block_request *list_take(struct block_list *list)
 
 // ---- The worker
 
+// The server is gone, or silent.
+static bool unreachable(const struct block *b, int error)
+{
+    return b->nbd && (error == ECONNRESET || error == ETIMEDOUT);
+}
+
 // After a failed flush the host's kernel may have dropped what it could not write, and another one would succeed all the
 // same: what was promised can not be kept any more, so no later flush succeeds.
 static int flush(struct block *b)
 {
     int error = b->config.cache == BLOCK_UNSAFE ? 0 : b->lost ? b->lost : b->ops->flush(b);
 
-    if (error != ECONNRESET) // a server that comes back gets everything again
+    if (!unreachable(b, error)) // a server that comes back gets everything again
         b->lost = error;
     return error;
 }
@@ -78,6 +86,14 @@ static int carry_out(struct block *b, const struct block_request *r)
     }
 }
 
+static void forget(struct block_list *list)
+{
+    struct block_request *r;
+
+    while ((r = list_take(list)))
+        r->busy = false;
+}
+
 static void *worker(void *opaque)
 {
     struct block *b = opaque;
@@ -100,6 +116,8 @@ static void *worker(void *opaque)
         pthread_mutex_lock(&b->lock);
         first = !b->finished.first;
         list_add(&b->finished, r);
+        if (b->ending && r->error == ETIMEDOUT) // nor would the rest come to an end
+            forget(&b->queue);
         if (!first || !b->host->kick) // block_poll is on its way already
             continue;
         pthread_mutex_unlock(&b->lock);
@@ -147,6 +165,22 @@ bool block_fit(struct block *b, u64 bytes, struct err *err)
     return true;
 }
 
+static const char *reason(int error)
+{
+    switch (error) {
+    case EPERM:
+        return "this would make the raw image look like one of another format; format=raw allows it";
+    case ENODATA:
+        return "the file has been made shorter meanwhile";
+    case ECONNRESET:
+        return "the server is gone";
+    case ETIMEDOUT:
+        return "the server does not answer";
+    default:
+        return strerror(error);
+    }
+}
+
 static bool open_image(struct block *b, struct err *err)
 {
     const char *format = b->config.format;
@@ -170,6 +204,8 @@ struct block *block_open(const struct block_config *config, const struct board_h
     }
     b->host = host;
     b->config = *config;
+    if (!b->config.timeout_s)
+        b->config.timeout_s = TIMEOUT_S;
     b->fd = b->overlay = -1;
     list_init(&b->queue);
     list_init(&b->finished);
@@ -187,17 +223,31 @@ struct block *block_open(const struct block_config *config, const struct board_h
     return NULL;
 }
 
+// Nobody is left who could repeat it.
+static void last_flush(struct block *b)
+{
+    int error = b->ops->flush(b);
+    char text[512];
+
+    if (!error || !b->host->tell)
+        return;
+    snprintf(text, sizeof(text), "flushing %s failed: %s; what the guest wrote last may be lost", b->name,
+             reason(error));
+    b->host->tell(b->host->opaque, text);
+}
+
 void block_close(struct block *b)
 {
     if (!b)
         return;
     pthread_mutex_lock(&b->lock);
     b->ending = true;
+    __atomic_store_n(&b->hurry, true, __ATOMIC_RELAXED);
     pthread_cond_signal(&b->work);
     pthread_mutex_unlock(&b->lock);
     pthread_join(b->thread, NULL);
     if (!b->readonly && b->config.cache != BLOCK_UNSAFE)
-        b->ops->flush(b);
+        last_flush(b);
     b->ops->close(b);
     pthread_mutex_destroy(&b->lock);
     pthread_cond_destroy(&b->work);
@@ -275,7 +325,7 @@ void block_submit(struct block *b, struct block_request *r)
 static bool stops(const struct block *b, const struct block_request *r)
 {
     enum block_error policy = r->op == BLOCK_READ ? b->config.rerror : b->config.werror;
-    bool curable = r->error == ENOSPC || r->error == EDQUOT || r->error == EFBIG || r->error == ECONNRESET;
+    bool curable = r->error == ENOSPC || r->error == EDQUOT || r->error == EFBIG || unreachable(b, r->error);
 
     // After a flush that failed there is nothing to repeat.
     if (!r->error || !b->host->stop || r->error == EROFS || b->lost)
@@ -289,9 +339,7 @@ static void describe_error(const struct block *b, const struct block_request *r,
     static const char *const doing[] = { "reading", "writing", "flushing" };
 
     snprintf(text, len, "%s %s failed: %s; %s", doing[r->op], b->name,
-             r->error == EPERM ? "this would make the raw image look like one of another format; format=raw allows it"
-             : r->error == ENODATA ? "the file has been made shorter meanwhile"
-             : r->error == ECONNRESET ? "the server is gone" : strerror(r->error), then);
+             reason(r->error), then);
 }
 
 static void stall(struct block *b, struct block_request *r)
@@ -340,20 +388,14 @@ void block_poll(struct block *b)
     }
 }
 
-static void forget(struct block_list *list)
-{
-    struct block_request *r;
-
-    while ((r = list_take(list)))
-        r->busy = false;
-}
-
 void block_cancel(struct block *b)
 {
     pthread_mutex_lock(&b->lock);
     forget(&b->queue);
+    __atomic_store_n(&b->hurry, true, __ATOMIC_RELAXED);
     while (b->working)
         pthread_cond_wait(&b->idle, &b->lock);
+    __atomic_store_n(&b->hurry, false, __ATOMIC_RELAXED);
     forget(&b->finished);
     pthread_mutex_unlock(&b->lock);
     forget(&b->stalled);

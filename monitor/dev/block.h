@@ -79,6 +79,7 @@ struct block {
     pthread_cond_t work, idle;
     struct block_list queue, finished;
     bool working, ending;
+    bool hurry;                    // somebody waits for the worker: servers get less time
     int lost;                      // the error of a flush that failed
 
     struct block_list stalled;     // the vCPU thread's own

@@ -34,8 +34,13 @@ bool block_nbd_open(struct block *b, const char *format, struct err *err)
 #include "nbd_server.h"
 
 #include <libnbd.h>
+#include <time.h>
 
 #define KEPT_MAX (32u << 20) // bytes of writes since the last flush
+#define LOOK_MS 100          // how often a wait looks whether it should end
+#define HURRY_MS 2000        // how long a server may be silent while somebody waits for the disk to be at rest
+#define FAREWELL_MS 1000
+#define END_MS 5000          // for a server of ours to end by itself
 
 struct kept {
     struct kept *next;
@@ -48,10 +53,46 @@ struct nbd {
     struct nbd_handle *handle;
     struct nbd_server server;
     const char *format;        // NULL: b->name is a URI
-    bool can_flush;
+    bool can_flush, silent;    // silent: it has not answered in time
     struct kept *first, **last;
     u64 kept;                  // bytes
 };
+
+// ---- Waiting, for what may never answer
+
+static u64 now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (u64)t.tv_sec * 1000 + (u64)t.tv_nsec / 1000000;
+}
+
+// Waits for news from the server; false if it has been silent for too long since *heard, which moves with each news.
+static bool news(struct block *b, u64 *heard, u64 patience)
+{
+    if (__atomic_load_n(&b->hurry, __ATOMIC_RELAXED))
+        patience = MIN(patience, (u64)HURRY_MS);
+    if (nbd_poll(b->nbd->handle, LOOK_MS) > 0)
+        *heard = now_ms();
+    b->nbd->silent = now_ms() - *heard > patience;
+    return !b->nbd->silent;
+}
+
+static u64 patience(const struct block *b)
+{
+    return (u64)b->config.timeout_s * 1000;
+}
+
+static bool await_connection(struct block *b)
+{
+    u64 heard = now_ms();
+
+    while (nbd_aio_is_connecting(b->nbd->handle) > 0)
+        if (!news(b, &heard, patience(b)))
+            return false;
+    return nbd_aio_is_ready(b->nbd->handle) > 0;
+}
 
 // ---- Connecting
 
@@ -92,44 +133,30 @@ static bool connect_to(struct block *b, struct nbd *nbd)
     if (!nbd->handle)
         return false;
     if (!own)
-        return nbd_connect_uri(nbd->handle, b->name) == 0;
+        return nbd_aio_connect_uri(nbd->handle, b->name) == 0 && await_connection(b);
     fd = serve(b, nbd);
-    return fd >= 0 && nbd_connect_socket(nbd->handle, fd) == 0;
+    return fd >= 0 && nbd_aio_connect_socket(nbd->handle, fd) == 0 && await_connection(b);
 }
 
-static void disconnect(struct nbd *nbd)
+static void disconnect(struct block *b)
 {
+    struct nbd *nbd = b->nbd;
+    u64 heard = now_ms();
+    bool silent = nbd->silent;
+
     if (nbd->handle) {
-        if (nbd_aio_is_ready(nbd->handle) > 0)
-            nbd_shutdown(nbd->handle, 0);
+        if (!silent && nbd_aio_is_ready(nbd->handle) > 0 && nbd_aio_disconnect(nbd->handle, 0) == 0)
+            while (nbd_aio_is_closed(nbd->handle) == 0 && nbd_aio_is_dead(nbd->handle) == 0
+                   && news(b, &heard, FAREWELL_MS))
+                continue;
         nbd_close(nbd->handle);
     }
     nbd->handle = NULL;
-    nbd_server_end(&nbd->server);
+    nbd->silent = false;
+    nbd_server_end(&nbd->server, silent ? 0 : END_MS);
 }
 
-static int send_write(struct nbd *nbd, u64 offset, const u8 *buf, u32 len)
-{
-    return nbd_pwrite(nbd->handle, buf, len, offset, 0);
-}
-
-// Makes the connection again if it is gone; false if that cannot be done.
-static bool connected(struct block *b)
-{
-    struct nbd *nbd = b->nbd;
-
-    if (nbd->handle && nbd_aio_is_ready(nbd->handle) > 0)
-        return true;
-    disconnect(nbd);
-    if (!connect_to(b, nbd) || nbd_get_size(nbd->handle) < (int64_t)b->file_size)
-        return false;
-    for (const struct kept *k = nbd->first; k; k = k->next)
-        if (send_write(nbd, k->offset, k->data, k->len) != 0)
-            return false;
-    return true;
-}
-
-// ---- Requests
+// ---- Commands
 
 // The error of the call that has just failed.
 static int error_of(struct nbd *nbd)
@@ -141,14 +168,59 @@ static int error_of(struct nbd *nbd)
     return error ? error : EIO;
 }
 
+// Waits for the end of a command; 0 or its error. After ETIMEDOUT there is no connection: the command's buffer is free.
+static int await_command(struct block *b, int64_t cookie)
+{
+    u64 heard = now_ms();
+    int done;
+
+    if (cookie < 0)
+        return error_of(b->nbd);
+    while ((done = nbd_aio_command_completed(b->nbd->handle, (uint64_t)cookie)) == 0)
+        if (!news(b, &heard, patience(b))) {
+            disconnect(b);
+            return ETIMEDOUT;
+        }
+    return done > 0 ? 0 : error_of(b->nbd);
+}
+
+static int send_write(struct block *b, u64 offset, const u8 *buf, u32 len)
+{
+    return await_command(b, nbd_aio_pwrite(b->nbd->handle, buf, len, offset, NBD_NULL_COMPLETION, 0));
+}
+
+// Makes the connection again if it is gone; 0, or why that cannot be done.
+static int connected(struct block *b)
+{
+    struct nbd *nbd = b->nbd;
+
+    if (nbd->handle && nbd_aio_is_ready(nbd->handle) > 0)
+        return 0;
+    disconnect(b);
+    if (!connect_to(b, nbd))
+        return nbd->silent ? ETIMEDOUT : ECONNRESET;
+    if (nbd_get_size(nbd->handle) < (int64_t)b->file_size)
+        return ECONNRESET;
+    for (const struct kept *k = nbd->first; k; k = k->next) {
+        int error = send_write(b, k->offset, k->data, k->len);
+
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+// ---- Requests
+
 static int nbd_read(struct block *b, u64 offset, u8 *buf, u32 len)
 {
     u32 n = offset >= b->file_size ? 0 : MIN((u64)len, b->file_size - offset);
+    int error = connected(b);
 
     memset(buf + n, 0, len - n);
-    if (!connected(b))
-        return ECONNRESET;
-    return !n || nbd_pread(b->nbd->handle, buf, n, offset, 0) == 0 ? 0 : error_of(b->nbd);
+    if (error || !n)
+        return error;
+    return await_command(b, nbd_aio_pread(b->nbd->handle, buf, n, offset, NBD_NULL_COMPLETION, 0));
 }
 
 static void forget_kept(struct nbd *nbd)
@@ -165,12 +237,13 @@ static void forget_kept(struct nbd *nbd)
 
 static int nbd_flush_all(struct block *b)
 {
-    if (!connected(b))
-        return ECONNRESET;
-    if (b->nbd->can_flush && nbd_flush(b->nbd->handle, 0) != 0)
-        return error_of(b->nbd);
-    forget_kept(b->nbd);
-    return 0;
+    int error = connected(b);
+
+    if (!error && b->nbd->can_flush)
+        error = await_command(b, nbd_aio_flush(b->nbd->handle, NBD_NULL_COMPLETION, 0));
+    if (!error)
+        forget_kept(b->nbd);
+    return error;
 }
 
 static int keep(struct block *b, u64 offset, const u8 *buf, u32 len)
@@ -193,18 +266,21 @@ static int keep(struct block *b, u64 offset, const u8 *buf, u32 len)
 
 static int nbd_write(struct block *b, u64 offset, const u8 *buf, u32 len)
 {
+    int error;
+
     // What a floppy's image leaves out of its format cannot be added here.
     if (offset + len > b->file_size)
         return EIO;
-    if (!connected(b))
-        return ECONNRESET;
-    return send_write(b->nbd, offset, buf, len) == 0 ? keep(b, offset, buf, len) : error_of(b->nbd);
+    error = connected(b);
+    if (!error)
+        error = send_write(b, offset, buf, len);
+    return error ? error : keep(b, offset, buf, len);
 }
 
 static void nbd_close_all(struct block *b)
 {
     forget_kept(b->nbd);
-    disconnect(b->nbd);
+    disconnect(b);
     free(b->nbd);
     b->nbd = NULL;
 }
@@ -227,7 +303,9 @@ bool block_nbd_open(struct block *b, const char *format, struct err *err)
     if (!connect_to(b, nbd) || (size = nbd_get_size(nbd->handle)) < 0) {
         char why[512];
 
-        if (nbd->server.pid)
+        if (nbd->silent)
+            snprintf(why, sizeof(why), "the server does not answer (timeout=%u seconds)", b->config.timeout_s);
+        else if (nbd->server.pid)
             nbd_server_complaint(&nbd->server, why, sizeof(why));
         else
             snprintf(why, sizeof(why), "%s", nbd_get_error() ? nbd_get_error() : strerror(errno));

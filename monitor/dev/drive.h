@@ -18,6 +18,7 @@ struct block_config {
     bool readonly, snapshot; // snapshot: writes are kept in a temporary file, and thrown away
     bool floppy, cdrom;      // what sizes are fit
     enum block_cache cache;
+    unsigned timeout_s;      // how long an NBD server may be silent; 0: the usual time
     enum block_error werror, rerror; // what stops the guest: a full disk or a lost server only, every error, none
 };
 

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define END_STEP_MS 5
 #define FIRST_FD 3 // where LISTEN_FDS begin
 
 // A listening socket in a folder of its own; *address names it.
@@ -122,10 +123,20 @@ void nbd_server_complaint(const struct nbd_server *server, char *text, size_t le
     snprintf(text, len, "%s", *line ? line : "its server has ended without a word");
 }
 
-void nbd_server_end(struct nbd_server *server)
+void nbd_server_end(struct nbd_server *server, unsigned ms)
 {
     if (server->pid) {
         kill(server->pid, SIGTERM);
+        for (; ms >= END_STEP_MS; ms -= END_STEP_MS) {
+            if (waitpid(server->pid, NULL, WNOHANG) == server->pid) {
+                server->pid = 0;
+                break;
+            }
+            usleep(END_STEP_MS * 1000);
+        }
+    }
+    if (server->pid) {
+        kill(server->pid, SIGKILL);
         while (waitpid(server->pid, NULL, 0) < 0 && errno == EINTR)
             continue;
     }

@@ -17,7 +17,7 @@ struct nbd_server {
 int nbd_server_start(struct nbd_server *server, char *const *argv);
 // The first line that it has printed, without its own name, into text.
 void nbd_server_complaint(const struct nbd_server *server, char *text, size_t len);
-// Asks it to end, and waits. No server is nothing.
-void nbd_server_end(struct nbd_server *server);
+// Asks it to end, waits for that as many milliseconds at most, and kills it. No server is nothing.
+void nbd_server_end(struct nbd_server *server, unsigned ms);
 
 #endif

@@ -138,6 +138,9 @@ static bool take_key(struct board_drive *d, const char *key, const char *value)
     } else if (strcmp(key, "cache") == 0 && take_word(value, caches, &which)) {
         // Without the host's cache is as with it, as far as a guest can tell.
         d->image.cache = which == 3 ? BLOCK_WRITEBACK : which == 4 ? BLOCK_WRITETHROUGH : which;
+    } else if (strcmp(key, "timeout") == 0) {
+        d->image.timeout_s = (unsigned)strtoul(value, &end, 10);
+        return *value && !*end && d->image.timeout_s > 0 && d->image.timeout_s <= 3600;
     } else if (strcmp(key, "readonly") == 0) {
         return take_switch(&d->image.readonly, value);
     } else if (strcmp(key, "snapshot") == 0) {
@@ -184,7 +187,7 @@ bool options_drive(struct machine_config *m, const char *text, struct err *err)
         if (!value || !take_key(d, part, value))
             return err_set(err, EXIT_USAGE, "-drive %s: \"%s%s%s\" is not understood; give file=, format=, "
                            "if=ide|floppy|virtio, index=, media=disk|cdrom, cache=writeback|writethrough|"
-                           "unsafe, readonly=on, snapshot=on, werror= or rerror=stop|report|enospc", text,
+                           "unsafe, readonly=on, snapshot=on, werror= or rerror=stop|report|enospc, timeout=SECONDS", text,
                            part, value ? "=" : "", value ? value : "");
     }
     d->image.floppy = d->bus == DRIVE_FLOPPY;
