@@ -5,7 +5,8 @@ compares: bench/run [--quick | --full] [GROUP | GROUP/WORKLOAD]...
 Groups: user, kernel, code, real (Debian's own programs), boot, nano (cycles of single operations), translator
 (ring3's, alone). Default: all of them. The results go to the terminal, and as results.json and plots to a folder.
 
-bench/run --scaling measures how ring3 grows with memory, address spaces, code and guests instead."""
+bench/run --scaling measures how ring3 grows with memory, address spaces, code and guests instead, and bench/run --overhead
+what looking inside costs."""
 
 import argparse
 import datetime
@@ -27,6 +28,7 @@ import bochs  # noqa: E402
 import machines  # noqa: E402
 import markdown  # noqa: E402
 import measure  # noqa: E402
+import overhead  # noqa: E402
 import plots  # noqa: E402
 import programs  # noqa: E402
 import real  # noqa: E402
@@ -44,6 +46,7 @@ def arguments():
     size.add_argument("--quick", action="store_true", help="3 rounds: a quarter of an hour (the default)")
     size.add_argument("--full", action="store_true", help="longer workloads, 5 rounds: an hour or two")
     size.add_argument("--scaling", action="store_true", help="the scaling study")
+    size.add_argument("--overhead", action="store_true", help="what -stats, -hot and the like cost")
     parser.add_argument("--rounds", type=int, help="how often each workload runs on each machine")
     parser.add_argument("--percent", type=int, help="size of the workloads; 100, the default, is 100 to 400 ms natively")
     parser.add_argument("--machines", default="native,ring3,qemu",
@@ -181,9 +184,9 @@ def run(args):
             print(f"{w.key:28} {' '.join(w.argv)}")
         return 0
     programs.fetch("686", "busybox")
-    if args.scaling:
+    if args.scaling or args.overhead:
         folder.mkdir(parents=True, exist_ok=True)
-        return scaling.run(args.ring3 or programs.build_ring3(), args, cache, built, folder)
+        return (scaling if args.scaling else overhead).run(args.ring3 or programs.build_ring3(), args, cache, built, folder)
     names = args.machines.split(",")
     nano, alone = {}, {}
     with scratch() as work:
