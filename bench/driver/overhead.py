@@ -11,7 +11,8 @@ import programs
 import report
 from workloads import Plan, busybox, program
 
-WORKS = ("user/interpreter", "user/sort", "kernel/fork_exec", "kernel/null_sysenter", "kernel/pipe", "code/rewrite", "real/sh_loop")
+WORKS = ("user/interpreter", "user/sort", "kernel/fork_exec", "kernel/null_sysenter", "kernel/pipe", "code/rewrite",
+         "real/sh_loop")
 MUST = 0.02  # of -stats
 LEFT_BEHIND = ("/tmp/perf-{}.map", "/tmp/jit-{}.dump")
 
