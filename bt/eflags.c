@@ -54,7 +54,7 @@ static void set_if(struct trans *t, bool on)
     if (on) {
         emit_rm(e, 0, 0x83, 7, &event), emit8(e, 0);     // cmp dword [event], 0
         emulate_if(t, CC_NE, save);
-        t->shadow = true;
+        t->shadow = BLOCK_INSN_SHADOW;
     }
     emit_rm(e, 0, 0x81, on ? 1 : 4, &eflags);            // or / and dword [eflags]
     emit32(e, on ? FL_IF : ~FL_IF);

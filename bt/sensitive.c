@@ -120,10 +120,11 @@ static bool load_seg(struct trans *t, const struct insn *insn)
         if (!insn->has_mem || insn->reg == R_ESP)
             return false;
         m = mem_operand(t, insn, size + 2, MEMACC_READ);
+        emit_rm(e, size == 2 ? E_66 : 0, 0x8b, H_R11, &m);
         m.disp = size;
-        emit_rm(e, 0, OP0F(0xb7), H_R11, &m);
-        m.disp = 0;
-        emit_rm(e, size == 2 ? E_66 : 0, 0x8b, insn->reg, &m);
+        emit_rm(e, 0, OP0F(0xb7), H_R8, &m);
+        emit_rr(e, size == 2 ? E_66 : 0, 0x8b, insn->reg, H_R11);
+        emit_mov_rr(e, H_R11, H_R8);
     } else if (insn->op != OP1(0x8e)) {
         m = stack_operand(t, 0, size, MEMACC_READ);
         emit_rm(e, 0, OP0F(0xb7), H_R11, &m);
@@ -135,7 +136,9 @@ static bool load_seg(struct trans *t, const struct insn *insn)
         emit_rr(e, 0, OP0F(0xb7), H_R11, host_gpr(insn->rm));
     }
     load_real(t, seg);
-    t->shadow = seg == S_SS && !is_far_load(insn);
+    // A row of such loads shades every other one.
+    if (seg == S_SS && !is_far_load(insn) && !(t->out->insn[t->cur].flags & BLOCK_INSN_SS))
+        t->shadow = BLOCK_INSN_SHADOW | BLOCK_INSN_SS;
     return true;
 }
 

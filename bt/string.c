@@ -22,7 +22,7 @@ static void rep(struct trans *t, const struct insn *insn)
     struct emit *e = t->e;
     unsigned uses = operands(insn);
 
-    t->out->insn[t->cur].flags |= BLOCK_INSN_REP;
+    t->out->insn[t->cur].flags |= BLOCK_INSN_REP | ((insn->op & ~1) == OP1(0xa6) ? BLOCK_INSN_CMPS : 0);
     if (uses & S_SRC)
         emit_rm(e, E_W, 0x8d, H_RSI, &(struct hmem){ H_WINDOW, H_RSI, 0, 0 });
     if (uses & S_DST)
@@ -47,6 +47,16 @@ static void advance(struct emit *e, const struct insn *insn, unsigned reg, unsig
     emit_rr(e, E_66, 0x8b, reg, H_R8);
 }
 
+// The first of two operands, kept in memory: the second's check needs the registers.
+static void load_first(struct emit *e, const struct hmem *m, unsigned size)
+{
+    if (size == 4)
+        emit_rm(e, 0, 0x8b, H_R9, m);
+    else
+        emit_rm(e, 0, size == 2 ? OP0F(0xb7) : OP0F(0xb6), H_R9, m);
+    emit_store(e, H_VCPU, FRAME_OFF(tmp), H_R9);
+}
+
 static void once(struct trans *t, const struct insn *insn, unsigned size)
 {
     struct emit *e = t->e;
@@ -55,17 +65,18 @@ static void once(struct trans *t, const struct insn *insn, unsigned size)
 
     switch (insn->op & ~1) {
     case OP1(0xa4): // MOVS
-    case OP1(0xa6): // CMPS
         m = index_operand(t, insn->seg, H_RSI, insn->addrsize, size, MEMACC_READ);
-        if (size == 4)
-            emit_rm(e, 0, 0x8b, H_R9, &m);
-        else
-            emit_rm(e, 0, size == 2 ? OP0F(0xb7) : OP0F(0xb6), H_R9, &m);
-        emit_store(e, H_VCPU, FRAME_OFF(tmp), H_R9);
-        m = index_operand(t, S_ES, H_RDI, insn->addrsize, size,
-                          (insn->op & ~1) == OP1(0xa4) ? MEMACC_WRITE : MEMACC_READ);
+        load_first(e, &m, size);
+        m = index_operand(t, S_ES, H_RDI, insn->addrsize, size, MEMACC_WRITE);
         emit_load(e, H_R11, H_VCPU, FRAME_OFF(tmp));
-        emit_rm(e, form, ((insn->op & ~1) == OP1(0xa4) ? 0x88 : 0x3a) | wide, H_R11, &m);
+        emit_rm(e, form, 0x88 | wide, H_R11, &m);
+        break;
+    case OP1(0xa6): // CMPS: ES:EDI first, as the emulator does, which shows where both fault
+        m = index_operand(t, S_ES, H_RDI, insn->addrsize, size, MEMACC_READ);
+        load_first(e, &m, size);
+        m = index_operand(t, insn->seg, H_RSI, insn->addrsize, size, MEMACC_READ);
+        emit_load(e, H_R11, H_VCPU, FRAME_OFF(tmp));
+        emit_rm(e, form, 0x38 | wide, H_R11, &m);
         break;
     case OP1(0xaa): // STOS
         m = index_operand(t, S_ES, H_RDI, insn->addrsize, size, MEMACC_WRITE);

@@ -39,7 +39,7 @@ struct trans {
     u32 base, limit;    // of CS
     bool next_crosses;  // the instruction behind the block crosses the end of the page
     bool ended;         // control does not fall through
-    bool shadow;        // the next instruction is in the interrupt shadow of this one
+    u16 shadow;         // BLOCK_INSN_SHADOW, _SS: of the next instruction, which is in the shadow of this one
     bool full;          // slots ran out
     u8 x87_noted;       // 1 + segment of the last x87 operand, as noted in the frame; X87_CS: CS only; 0: nothing yet
     struct tail tail[MAX_TAILS];

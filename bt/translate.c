@@ -63,6 +63,7 @@ static void find_dead_flags(struct trans *t)
     for (int i = t->count - 1; i >= 0; i--) {
         const struct insn *insn = &t->insn[i];
         bool quiet = !insn->sensitive && insn->flow == FLOW_NONE && insn->op != OP1(0xd7) &&
+                     insn->op != OP1(0xfd) && // STD: the next one belongs to another mode
                      (insn->mem == MEM_NONE || insn->mem == MEM_ADDRESS) && !emulated(t, i) &&
                      !(insn->attr & (INSN_X87 | INSN_MMX | INSN_SSE | INSN_STRING | INSN_STACK | INSN_STOP)) &&
                      !((insn->op == OP1(0xf6) || insn->op == OP1(0xf7)) && insn->reg >= 6);
@@ -173,9 +174,9 @@ static void emit_block(struct trans *t)
         t->delta_at[t->cur] = t->delta;
         t->out->insn[t->cur] = (struct block_insn){
             .host = t->host[t->cur] - t->out->block.host, .guest = t->offset[t->cur],
-            .esp_delta = t->delta, .flags = t->shadow ? BLOCK_INSN_SHADOW : 0,
+            .esp_delta = t->delta, .flags = t->shadow,
         };
-        t->shadow = false;
+        t->shadow = 0;
         if (t->cur == 0 && t->rq->counter)
             emit_count(t->e, t->rq->counter);
         translate_insn(t, insn);
@@ -202,7 +203,8 @@ static void trans_init(struct trans *t, const struct bt *bt, struct emit *e, con
     t->delta = 0;
     t->base = segmented ? rq->base : 0;
     t->limit = segmented ? rq->limit : ~0u;
-    t->next_crosses = t->ended = t->shadow = t->full = false;
+    t->next_crosses = t->ended = t->full = false;
+    t->shadow = 0;
     t->x87_noted = 0;
 }
 

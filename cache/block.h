@@ -28,6 +28,8 @@ struct block_insn {
 enum { // block_insn.flags
     BLOCK_INSN_SHADOW = BIT(0), // no event may be taken before this instruction
     BLOCK_INSN_REP = BIT(1),    // a host REP instruction does it: between iterations state is exact
+    BLOCK_INSN_SS = BIT(2),     // with SHADOW: the instruction before has loaded SS
+    BLOCK_INSN_CMPS = BIT(3),   // with REP: of its two operands the host may look at either one first
 };
 
 struct block {

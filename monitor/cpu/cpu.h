@@ -37,6 +37,9 @@ void interp_release(struct vcpu *v);
 // interrupts are accepted. What the translator calls for instructions it leaves to the
 // emulator.
 enum cpu_exit interp_step(struct vcpu *v);
+// The same, but a repeated string instruction is left as by an event once *left iterations (not 0) remain. *left
+// becomes 0 if it was not: another instruction, one with fewer iterations to do, or one that faulted.
+enum cpu_exit interp_step_until(struct vcpu *v, u32 *left);
 
 // Fetches and decodes the instruction at CS:EIP. Raises what its execution would raise so far; v->catcher must be set.
 void interp_fetch(struct vcpu *v, struct insn *insn);

@@ -231,12 +231,16 @@ static bool try_enter(struct vcpu *v, const struct event *e)
     return true;
 }
 
+// A benign fault may meet itself for ever: #AC whose handler's stack is misaligned. Processors then hang. Here the
+// instruction is tried again, so that whoever wants to stop the machine can.
+#define REPEATS_MAX 64
+
 enum cpu_exit cpu_deliver(struct vcpu *v, enum event_kind kind, u8 vector, u32 error)
 {
     struct event e = { .kind = kind, .vector = vector, .error = error };
 
     v->halted = false;
-    for (;;) {
+    for (unsigned i = 0; i < REPEATS_MAX; i++) {
         enum severity first = severity(e.kind, e.vector), second;
         bool ext = external(e.kind, e.vector);
 
@@ -258,6 +262,7 @@ enum cpu_exit cpu_deliver(struct vcpu *v, enum event_kind kind, u8 vector, u32 e
         else if (ext && BIT(e.vector) & (BIT(X_TS) | BIT(X_NP) | BIT(X_SS) | BIT(X_GP)))
             e.error |= 1;
     }
+    return CPU_RAN;
 }
 
 // ---- Interrupts

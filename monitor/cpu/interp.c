@@ -170,9 +170,20 @@ enum cpu_exit cpu_traps(struct vcpu *v)
     return cpu_deliver(v, EVENT_TRAP, X_DB, 0);
 }
 
+// How much of ECX to hold back from a repeated instruction, so that it ends with `left` there; 0 if it is none, or
+// has no more to do.
+static u32 held_back(const struct vcpu *v, const struct insn *insn, u32 left)
+{
+    u32 mask = insn->addrsize == 4 ? ~0u : 0xffff;
+
+    if (!(insn->attr & INSN_STRING) || !(insn->prefix & (PFX_REP | PFX_REPNE)))
+        return 0;
+    return (v->gpr[R_ECX] & mask) > (left & mask) ? left & mask : 0;
+}
+
 // One instruction and what belongs to its boundaries, but for interrupts. A fault goes to the
-// catcher.
-static void step(struct vcpu *v, struct decoded *cache, struct decoded *scratch)
+// catcher. *held, 0 or the number of iterations that are to be left, becomes what is held back of ECX.
+static void step(struct vcpu *v, struct decoded *cache, struct decoded *scratch, volatile u32 *held)
 {
     u32 tf = v->eflags & FL_TF;
     u8 shadow = v->shadow;
@@ -185,7 +196,17 @@ static void step(struct vcpu *v, struct decoded *cache, struct decoded *scratch)
     v->eflags &= ~FL_RF;
     v->count.interpreted++;
     d = cache ? decode(v, cache, scratch) : decode_uncached(v, scratch);
-    done = d->fn(v, &d->insn);
+    if (unlikely(*held && (*held = held_back(v, &d->insn, *held)))) {
+        v->gpr[R_ECX] -= *held;
+        do
+            done = d->fn(v, &d->insn);
+        while (done == DONE_AGAIN);
+        v->gpr[R_ECX] += *held;
+        v->eflags |= FL_RF;
+        done = DONE_AGAIN;
+    } else {
+        done = d->fn(v, &d->insn);
+    }
     if (done == DONE_NEXT)
         v->eip += d->insn.len;
     // A shadow shades one instruction, not a row of them.
@@ -196,24 +217,34 @@ static void step(struct vcpu *v, struct decoded *cache, struct decoded *scratch)
         DB_PENDING(v) |= DR6_BS;
 }
 
-enum cpu_exit interp_step(struct vcpu *v)
+enum cpu_exit interp_step_until(struct vcpu *v, u32 *left)
 {
     jmp_buf catcher, *outer = v->catcher;
     struct decoded scratch;
+    volatile u32 held = *left;
     enum cpu_exit exit;
 
+    *left = 0;
     if (_setjmp(catcher)) {
         v->catcher = outer;
         exit = cpu_deliver(v, EVENT_FAULT, v->fault.vector, v->fault.error);
     } else {
         v->catcher = &catcher;
-        step(v, NULL, &scratch);
+        step(v, NULL, &scratch, &held);
         v->catcher = outer;
         exit = CPU_RAN;
+        *left = held;
     }
     if (exit == CPU_RAN)
         exit = cpu_traps(v);
     return exit == CPU_RAN && v->halted ? CPU_HALTED : exit;
+}
+
+enum cpu_exit interp_step(struct vcpu *v)
+{
+    u32 left = 0;
+
+    return interp_step_until(v, &left);
 }
 
 // Traps, then interrupts (SDM table 6-2), then the question whether to go on.
@@ -235,6 +266,7 @@ enum cpu_exit interp_run(struct vcpu *v, u64 budget)
     jmp_buf catcher, *outer = v->catcher;
     u64 end = v->count.interpreted + budget;
     struct decoded scratch;
+    volatile u32 none = 0;
     enum cpu_exit exit = CPU_RAN;
 
     if (!v->decoded) {
@@ -256,7 +288,7 @@ enum cpu_exit interp_run(struct vcpu *v, u64 budget)
         if (unlikely(!quiet(v))) {
             if (!boundary(v, &exit))
                 break;
-            step(v, v->decoded, &scratch);
+            step(v, v->decoded, &scratch, &none);
             continue;
         }
         v->count.interpreted++;

@@ -20,6 +20,12 @@ static inline bool mem_watched(const struct vcpu *v)
     return (v->dr[7] & 0xff) | (v->cr0 & v->eflags & FL_AC);
 }
 
+// Whether something may want to know of each iteration of a repeated instruction.
+static inline bool mem_iterations_watched(const struct vcpu *v)
+{
+    return v->dr[7] & 0xff || v->eflags & FL_TF;
+}
+
 #define SEG_KIND (SEG_P | SEG_S | SEG_CODE | SEG_E | SEG_W)
 #define SEG_PLAIN_DATA (SEG_P | SEG_S | SEG_W)
 

@@ -107,7 +107,7 @@ static enum done io_string(struct vcpu *v, const struct insn *insn,
     while (count) {
         one(v, insn);
         reg_write(v, R_ECX, --count, insn->addrsize);
-        if (count && (mem_watched(v) || v->eflags & FL_TF ||
+        if (count && (mem_iterations_watched(v) ||
                       __atomic_load_n(&v->event, __ATOMIC_RELAXED))) {
             v->eflags |= FL_RF;
             return DONE_AGAIN;

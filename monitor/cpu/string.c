@@ -46,16 +46,17 @@ static inline enum done string_run(struct vcpu *v, const struct insn *insn, iter
                                    bulk_fn *bulk, int until)
 {
     u32 count, n;
-    bool single;
+    bool single = mem_iterations_watched(v);
 
     if (!(insn->prefix & (PFX_REP | PFX_REPNE))) {
         one(v, insn);
         return DONE_NEXT;
     }
-    single = mem_watched(v) || v->eflags & FL_TF;
+    if (single || mem_watched(v))
+        bulk = NULL;
     count = string_index(v, insn, R_ECX);
     while (count) {
-        n = bulk && !single && count > 1 ? bulk(v, insn, count) : 0;
+        n = bulk && count > 1 ? bulk(v, insn, count) : 0;
         if (!n) {
             one(v, insn);
             n = 1;

@@ -129,6 +129,27 @@ static bool only_flushes(const struct insn *insn)
     return insn->sensitive == SENS_INVLPG || (insn->sensitive == SENS_MOV_TO_CR && insn->reg == 3);
 }
 
+// An SS load in the shadow of another one has none of its own (BLOCK_INSN_SS). host: where its code starts.
+static void end_row(struct engine *e, u64 host)
+{
+    const struct block *b = e->v->shadow >= 2 ? block_at_host(&e->blocks, host) : NULL;
+
+    if (b && block_insn_at_host(&e->blocks, b, host)->flags & BLOCK_INSN_SS)
+        e->v->shadow = 0;
+}
+
+// Interprets the instruction whose code starts at host.
+static u64 step(struct engine *e, u64 host)
+{
+    u64 flushes = e->flush_count;
+    enum cpu_exit exit = interp_step(e->v);
+
+    e->count.emulated++;
+    if (flushes == e->flush_count)
+        end_row(e, host);
+    return bt_deliver(e, exit);
+}
+
 static u64 emulate_site(struct engine *e, const struct bt_site *site, const struct insn *insn)
 {
     struct vcpu *v = e->v;
@@ -147,6 +168,8 @@ static u64 emulate_site(struct engine *e, const struct bt_site *site, const stru
         if (b && b->valid)
             bt_unhint(e, b);
     }
+    if (unlikely(v->shadow) && flushes == e->flush_count)
+        end_row(e, copy.retry);
     return go_on(e, &copy, eip, invalidations, stop && !(only_flushes(insn) && bt_same_code(e)));
 }
 
@@ -202,10 +225,9 @@ static u64 memory(struct vcpu *v, const void *data)
         }
     }
     // A device, a code page, two pages, a segment with a limit, a fault: do the whole instruction in C.
-    e->count.emulated++;
     bt_fpu_note(v);
     bt_ran_to(e, site->retry, 1);
-    return bt_deliver(e, interp_step(v));
+    return step(e, site->retry);
 }
 
 #define FAULTS_MANY 8
@@ -254,14 +276,12 @@ static u64 memory_fault(struct engine *e, struct block *b, const struct block_in
             e->count.wraps++;
             bt_hint(e, b, guest, HINT_WRAP | HINT_LIMITS);
         }
-        e->count.emulated++;
-        return bt_deliver(e, interp_step(v));
+        return step(e, host);
     }
     if (faults_often(e, host)) {
         e->count.faulting++;
-        e->count.emulated++;
         bt_hint(e, b, guest, HINT_FAULTS);
-        return bt_deliver(e, interp_step(v));
+        return step(e, host);
     }
     switch (window_fault(v, (u32)offset, f->fault_error & PFERR_W ? ACC_WRITE : ACC_READ, &pferr)) {
     case WINDOW_FILLED:
@@ -270,6 +290,9 @@ static u64 memory_fault(struct engine *e, struct block *b, const struct block_in
         v->gpr[R_ESP] -= delta;
         return host; // nothing was committed: do the instruction again
     case WINDOW_GUEST_PF:
+        // An access that runs over 4 GiB has broken the segment's limit first.
+        if ((u32)offset >= 0u - PAGE_SIZE || insn->flags & BLOCK_INSN_CMPS)
+            break;
         v->cr2 = (u32)offset;
         e->retry_pending = true;
         e->retry_eip = v->eip;
@@ -285,8 +308,7 @@ static u64 memory_fault(struct engine *e, struct block *b, const struct block_in
         bt_hint(e, b, guest, HINT_CHECKED);
         break;
     }
-    e->count.emulated++;
-    return bt_deliver(e, interp_step(v));
+    return step(e, host);
 }
 
 static u64 signal_(struct vcpu *v, const void *data)
@@ -323,8 +345,13 @@ static u64 signal_(struct vcpu *v, const void *data)
         return memory_fault(e, b, insn);
     // What the host's CPU would not do (divide errors, misaligned SSE, unmasked floating-point exceptions),
     // the emulator does by the book.
-    e->count.emulated++;
-    return bt_deliver(e, interp_step(v));
+    return step(e, b->host + insn->host);
+}
+
+// What the instruction before has left in vcpu.shadow.
+static u8 shadow_at(const struct block_insn *insn)
+{
+    return insn->flags & BLOCK_INSN_SS ? 2 : insn->flags & BLOCK_INSN_SHADOW ? 1 : 0;
 }
 
 // An event came after C code had looked, before translated code went on at frame.resume, which is the entry of a
@@ -351,8 +378,7 @@ static u64 event(struct vcpu *v, const void *data)
         if (b->host + insn->host >= f->resume) { // a block that compares does so before its first instruction
             if (insn->flags & BLOCK_INSN_REP) { // may have done some iterations: RF tells, which the emulator sets
                 bt_state_at(e, b, insn);
-                if (insn->flags & BLOCK_INSN_SHADOW)
-                    v->shadow = 2;
+                v->shadow = shadow_at(insn);
                 bt_ran_to(e, f->resume, 1);
                 e->count.emulated++;
                 return bt_deliver(e, interp_step(v));
@@ -361,8 +387,7 @@ static u64 event(struct vcpu *v, const void *data)
             while (insn > first && insn[-1].host == insn->host)
                 insn--;
             bt_state_at(e, b, insn);
-            if (insn->flags & BLOCK_INSN_SHADOW)
-                v->shadow = 2; // MOV SS, or STI, which holds off less
+            v->shadow = shadow_at(insn);
             if (f->resume == e->rf_host)
                 v->eflags |= FL_RF;
             e->ran = e->watch ? insn - first : 0;

@@ -94,6 +94,8 @@ static void set_pointers(struct engine *e, const struct environment *env, u8 *fx
     struct insn insn;
     u32 eip;
 
+    if (e->v->fpu_blind)
+        return;
     bt_fpu_note(e->v);
     if (!arena_has(&e->arena, env->fip) || !guest_insn(e, env->fip, &insn, &eip))
         return;

@@ -75,7 +75,7 @@ static void seed(struct lockstep *ls)
     s->log = &ls->quiet;
     s->intr_ack = NULL;
     s->apic_base_changed = NULL;
-    s->pic = NULL;
+    s->pic = ls;
     s->ferr = wiring.ferr;
     s->clock = wiring.clock;
     s->decoded = wiring.decoded;
@@ -91,50 +91,23 @@ static void seed(struct lockstep *ls)
 }
 
 // ---- What bt's side tells us
-// The mask of ECX that counts if the instruction at v->eip is a repeated one, else 0.
-static u32 repeat_mask(struct vcpu *v)
-{
-    jmp_buf catcher, *outer = v->catcher;
-    struct insn insn;
-    volatile u32 mask = 0;
-
-    v->catcher = &catcher;
-    if (_setjmp(catcher) == 0) {
-        interp_fetch(v, &insn);
-        if (insn.prefix & (PFX_REP | PFX_REPNE))
-            mask = insn.addrsize == 4 ? ~0u : 0xffff;
-    }
-    v->catcher = outer;
-    return mask;
-}
-
 bool partial_step(struct vcpu *v, u32 left)
 {
-    u32 mask = repeat_mask(v), eip = v->eip;
-
-    if ((v->gpr[R_ECX] & mask) <= (left & mask))
-        return false;
-    v->gpr[R_ECX] -= left & mask;
-    interp_step(v);
-    v->gpr[R_ECX] += left & mask;
-    v->eip = eip;
-    v->eflags |= FL_RF;
-    return true;
+    interp_step_until(v, &left);
+    return left != 0;
 }
 
 // Runs one instruction of the shadow. bt may have left a repeated string instruction between two iterations.
 static void shadow_step(struct lockstep *ls)
 {
     struct vcpu *s = ls->shadow, *v = ls->v;
-    u32 left = v->gpr[R_ECX];
+    u32 left = v->eip == s->eip && v->eflags & FL_RF ? v->gpr[R_ECX] : 0;
 
-    ls->partial = v->eip == s->eip && v->eflags & FL_RF && left && partial_step(s, left);
     ls->partial_eip = v->eip;
     ls->partial_ecx = left;
-    if (ls->partial)
-        return;
-    if (interp_step(s) == CPU_TRIPLE_FAULT && ls->bt->exit != CPU_TRIPLE_FAULT)
+    if (interp_step_until(s, &left) == CPU_TRIPLE_FAULT && ls->bt->exit != CPU_TRIPLE_FAULT)
         lockstep_differs(ls, "the interpreter triple-faulted");
+    ls->partial = left;
 }
 
 static bool check(struct lockstep *ls)
@@ -145,19 +118,11 @@ static bool check(struct lockstep *ls)
         compare_fpu(ls);
         compare_written_pages(ls);
     }
-    if (!ls->differs && ls->stat.exits % ((u64)ls->every * LOCKSTEP_RAM) == 0)
+    if (!ls->differs && ls->stat.exits % ls->all == 0)
         compare_ram(ls);
     if (ls->differs)
         lockstep_report(ls, stderr);
     return !ls->differs;
-}
-
-// The x87 opcode, instruction and data pointers: hosts that keep them for unmasked exceptions only (most) give bt fewer of
-// them than the interpreter has. The shadow takes bt's, so that what FXSAVE stores later is the same.
-static void share_pointers(struct lockstep *ls)
-{
-    if (!ls->v->fpu_live)
-        memcpy(ls->shadow->fx + 6, ls->v->fx + 6, 24 - 6);
 }
 
 // Runs n instructions of the shadow, what their faults lead to included.
@@ -176,8 +141,8 @@ static void shadow_run(struct lockstep *ls, u32 n)
     else
         cpu_traps(s);
     s->fpu_live = false;
+    s->event = 0; // what FERR# has posted
     ls->position += n - ls->partial;
-    share_pointers(ls);
 }
 
 // Replaying: what the log has for the place between two instructions. False at its end.
@@ -259,6 +224,13 @@ static void destroy(struct engine *e)
     free(ls);
 }
 
+static u64 *number_option(struct lockstep *ls, const char *item)
+{
+    return strncmp(item, "every=", 6) == 0 ? &ls->every
+           : strncmp(item, "all=", 4) == 0 ? &ls->all
+           : strncmp(item, "limit=", 6) == 0 ? &ls->limit : NULL;
+}
+
 // Takes our options from the list; what remains, with OPTIONS, is bt's. NULL if out of memory or, with *err, a bad option.
 static char *take_options(struct lockstep *ls, const char *options, struct err *err)
 {
@@ -267,20 +239,19 @@ static char *take_options(struct lockstep *ls, const char *options, struct err *
 
     err->text[0] = '\0';
     ls->every = LOCKSTEP_EVERY;
+    ls->all = LOCKSTEP_ALL;
     ls->limit = UINT64_MAX;
     for (char *item = copy && all ? strtok_r(copy, ",", &save) : NULL; item; item = strtok_r(NULL, ",", &save)) {
-        if (strncmp(item, "every=", 6) == 0 || strncmp(item, "limit=", 6) == 0) {
-            char *end;
-            u64 n = strtoull(item + 6, &end, 0);
+        u64 *number = number_option(ls, item);
 
-            if (*end || end == item + 6 || !n) {
+        if (number) {
+            char *value = strchr(item, '=') + 1, *end;
+
+            *number = strtoull(value, &end, 0);
+            if (*end || end == value || !*number) {
                 err_set(err, EXIT_USAGE, "-bt %s: give a number, 1 or more", item);
                 break;
             }
-            if (*item == 'e')
-                ls->every = MIN(n, (u64)UINT32_MAX);
-            else
-                ls->limit = n;
         } else if (strncmp(item, "record=", 7) == 0 || strncmp(item, "replay=", 7) == 0) {
             if (!log_open(ls, item + 7, item[2] == 'p', err))
                 break;
@@ -297,9 +268,11 @@ static char *take_options(struct lockstep *ls, const char *options, struct err *
     return NULL;
 }
 
-// What bt's side and the shadow would read differently: the guest is not told of it.
-static void hide_random(struct lockstep *ls, struct vcpu *v)
+// What bt's side and the shadow would read differently, random numbers and where the last x87 instruction was (hosts
+// keep that at times only), the guest is not told.
+static void hide_differences(struct lockstep *ls, struct vcpu *v)
 {
+    v->fpu_blind = true;
     ls->model = *v->model;
     ls->model.isa &= ~(BIT(ISA_RDRAND) | BIT(ISA_RDSEED));
     ls->model.features_ecx &= ~BIT(30);
@@ -320,7 +293,7 @@ static struct engine *create(struct vcpu *v, const char *options, struct err *er
         free(ls);
         return NULL;
     }
-    hide_random(ls, v);
+    hide_differences(ls, v);
     ls->bt = engine_bt.create(v, all, err);
     free(all);
     if (!ls->bt) {

@@ -21,14 +21,14 @@
 #include "engine_bt.h"
 
 // How often, in exits of blocks, x87 and SSE state and the pages are compared that the shadow's TLB says were written
-// (-bt every=N); and all memory, in multiples of that.
+// (-bt every=N), and all memory (-bt all=N).
 #define LOCKSTEP_EVERY 1024u
-#define LOCKSTEP_RAM 8192u
+#define LOCKSTEP_ALL (8192u * LOCKSTEP_EVERY)
 #define LOCKSTEP_HISTORY 100
 
 struct input {
     // What only the log has comes last.
-    enum { IN_READ, IN_WRITE, IN_TSC, IN_MEMORY, IN_MAP, IN_VECTOR, IN_END } kind;
+    enum { IN_READ, IN_WRITE, IN_TSC, IN_FERR, IN_MEMORY, IN_MAP, IN_VECTOR, IN_END } kind;
     u8 space, size;
     u32 addr;
     gpa_t gpa;  // IN_MEMORY
@@ -81,7 +81,7 @@ struct lockstep {
     int vector;            // of the interrupt being accepted; -1: none
     struct input *queue;
     u32 head, count, capacity;
-    u32 every;
+    u64 every, all;
     u64 position;          // instructions completed by both
     u64 limit;             // run ends when that many have been executed
     bool partial;          // the one at eip has been left between two iterations,

@@ -25,6 +25,10 @@ void lockstep_differs(struct lockstep *ls, const char *fmt, ...)
     X(eip) X(cr0) X(cr2) X(cr3) X(cr4) X(cpl) X(shadow) X(halted) X(nmi_blocked)             \
     X(gdtr.base) X(gdtr.limit) X(idtr.base) X(idtr.limit) X(efer) X(apic_base)               \
     X(sysenter_cs) X(sysenter_esp) X(sysenter_eip) X(mtrr_deftype) X(pat)
+// The debug registers hold traps that are pending, too.
+#define ARRAY_LIST(X)                                                                        \
+    X(pdpte, "the PDPTE registers") X(dr, "the debug registers") X(mtrr, "the MTRRs")        \
+    X(mtrr_fixed, "the fixed MTRRs") X(misc_msr, "other MSRs")
 
 static const char *const gpr_name[8] = { "EAX", "ECX", "EDX", "EBX", "ESP", "EBP", "ESI", "EDI" };
 static const char *const seg_name[S_COUNT] = { "ES", "CS", "SS", "DS", "FS", "GS" };
@@ -55,26 +59,29 @@ void compare_registers(struct lockstep *ls)
         compare_seg(ls, seg_name[i], &a->seg[i], &b->seg[i]);
     compare_seg(ls, "LDTR", &a->ldtr, &b->ldtr);
     compare_seg(ls, "TR", &a->tr, &b->tr);
-    if (memcmp(a->pdpte, b->pdpte, sizeof(a->pdpte)))
-        lockstep_differs(ls, "the PDPTE registers differ");
-    if (memcmp(a->dr, b->dr, sizeof(a->dr)))
-        lockstep_differs(ls, "the debug registers differ");
+#define X(field, name)                                                                       \
+    if (memcmp(a->field, b->field, sizeof(a->field)))                                        \
+        lockstep_differs(ls, name " differ");
+    ARRAY_LIST(X)
+#undef X
 }
 
-// The parts of FXSAVE's image; where the instruction, its opcode and operand were is left out.
+// The parts of FXSAVE's image.
 void compare_fpu(struct lockstep *ls)
 {
     static const struct {
         u16 at, len;
         const char *name;
     } part[] = {
-        { 0, 6, "x87 control, status or tag word" }, { 24, 4, "MXCSR" }, { 32, 128, "an x87 register" },
+        { 0, 6, "x87 control, status or tag word" }, { 6, 18, "an x87 pointer" }, { 24, 4, "MXCSR" }, { 32, 128, "an x87 register" },
         { 160, 128, "an XMM register" },
     };
 
     cpu_fpu_acquire(ls->v);
     cpu_fpu_acquire(ls->shadow);
     ls->stat.fpu++;
+    if (ls->v->ferr_level != ls->shadow->ferr_level)
+        lockstep_differs(ls, "FERR# is %d in bt, %d in interp", ls->v->ferr_level, ls->shadow->ferr_level);
     for (unsigned i = 0; i < ARRAY_LEN(part); i++)
         for (unsigned j = part[i].at; j < (unsigned)part[i].at + part[i].len; j++) {
             if (part[i].at == 32 && (j - 32) % 16 >= 10) // reserved

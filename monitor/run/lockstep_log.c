@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAGIC 0x31676f6c336e6972ull // "rin3log1"
+#define MAGIC 0x32676f6c336e6972ull // "rin3log2"
 
 struct head {
     u64 magic, ram_size, state;

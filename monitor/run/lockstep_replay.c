@@ -6,8 +6,14 @@
 #include <string.h>
 #include <x86intrin.h>
 
+// A repeated instruction that reads from a device would fill memory with what the shadow has not come to yet: it is
+// interrupted.
+#define QUEUE_MANY 65536u
+
 static void push(struct lockstep *ls, struct input in)
 {
+    if (ls->count >= QUEUE_MANY)
+        vcpu_post(ls->v, EV_KICK);
     if (ls->count == ls->capacity) {
         ls->capacity = ls->capacity ? 2 * ls->capacity : 256;
         ls->queue = realloc(ls->queue, ls->capacity * sizeof(*ls->queue));
@@ -75,12 +81,20 @@ static int record_ack(void *opaque)
     return ls->vector = ls->intr_ack ? ls->intr_ack(ls->pic) : -1;
 }
 
-static void pass_ferr(void *opaque, bool level)
+// Whether the processor waits for IRQ 13 then depends on an interrupt's being there.
+static void record_ferr(void *opaque, bool level)
 {
     struct lockstep *ls = opaque;
+    u64 pending;
 
-    if (ls->ferr)
+    if (ls->ferr && !ls->log.replays)
         ls->ferr(ls->pic, level);
+    if (!level)
+        return;
+    pending = ls->log.replays ? log_take(ls, IN_FERR, 0, 0, 0) : ls->v->event & EV_INTR;
+    if (pending)
+        vcpu_post(ls->v, EV_INTR);
+    push(ls, (struct input){ .kind = IN_FERR, .value = pending });
 }
 
 void replay_memory(struct lockstep *ls, gpa_t gpa, size_t len)
@@ -139,7 +153,7 @@ void replay_memory_changes(struct lockstep *ls)
     }
 }
 
-static const char *const kind_name[] = { "a read", "a write", "RDTSC", "DMA", "a change of the map" };
+static const char *const kind_name[] = { "a read", "a write", "RDTSC", "FERR#", "DMA", "a change of the map" };
 
 // What bt's side did at this point, which must have been of that kind; NULL if not.
 static const struct input *take(struct lockstep *ls, int kind, unsigned space, u32 addr, unsigned size)
@@ -194,9 +208,13 @@ static u64 play_clock(struct vcpu *v)
     return in ? in->value : 0;
 }
 
-static void no_ferr(void *opaque, bool level)
+static void play_ferr(void *opaque, bool level)
 {
-    (void)opaque, (void)level;
+    struct lockstep *ls = opaque;
+    const struct input *in = level ? take(ls, IN_FERR, 0, 0, 0) : NULL;
+
+    if (in && in->value)
+        vcpu_post(ls->shadow, EV_INTR);
 }
 
 // ---- Wiring
@@ -231,12 +249,12 @@ bool replay_init(struct lockstep *ls, struct err *err)
     ls->pic = v->pic;
     v->bus = v->mmu->phys->bus = &ls->record_bus;
     v->intr_ack = record_ack;
-    v->ferr = pass_ferr;
+    v->ferr = record_ferr;
     v->pic = ls;
     v->clock = record_clock;
     ls->shadow->bus = &ls->shadow_bus;
     ls->shadow->clock = play_clock;
-    ls->shadow->ferr = no_ferr;
+    ls->shadow->ferr = play_ferr;
     return true;
 }
 

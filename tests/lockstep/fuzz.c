@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The guest fuzzer (README.md): fuzz [--seed N] [--cases N] [--seconds N] [--case N] [--keep-going]
+// The guest fuzzer (README.md): fuzz [--seed N] [--cases N] [--seconds N] [--case N] [--bt OPTIONS] [--keep-going]
 //
 // Each guest runs under the lockstep engine, disturbed by interrupts, NMIs, DMA and the A20 gate at places that its number
 // determines; then, if it ends by itself, in the interpreter and in the translator at full speed with some set of options,
@@ -20,7 +20,9 @@
 #define INSTRUCTIONS 100000 // of a guest in lockstep
 #define BUDGET 100000      // in the interpreter, before it counts as one that does not end
 #define HUNG_S 60
-#define ENDLESS_US 8000000 // BUDGET takes milliseconds
+#define ENDLESS_US 1000000 // BUDGET takes milliseconds, but for repeated instructions that ask devices
+#define HUNG_BT_US 30000000 // what the interpreter does in ENDLESS_US
+#define INPUTS 20          // take as long as an instruction
 
 static const char *const bt_options[] = {
     "", "direct=off", "chain=off", "returns=off", "esp=off", "lahf=off", "sensitive=off", "loops=off,young=off",
@@ -29,12 +31,13 @@ static const char *const bt_options[] = {
 
 struct shared { // with the parent
     u64 number;         // of the guest that runs
-    u64 cases, instructions, exits, interrupts, inputs, compared, kicked, failures;
+    u64 cases, instructions, exits, interrupts, inputs, wild, compared, kicked, failures;
     bool done;
 };
 
 struct fuzz {
     u64 seed, cases, seconds;
+    const char *options; // of the lockstep engine
     bool keep_going;
     struct shared *shared;
     struct machine *lockstep, *interp, *bt[ARRAY_LEN(bt_options)];
@@ -42,6 +45,35 @@ struct fuzz {
 };
 
 // ---- One guest
+// Tables of random words, in device memory too, are not the same for who reads them early and who late, and global
+// pages may outlive them.
+static bool wild_tables(const struct vcpu *v)
+{
+    return v->cr0 & CR0_PG && (v->cr3 & ~0x1fu) != AT_PAGING;
+}
+
+// In front of the lockstep engine's own.
+static bool ran(struct bt_watch *w, u32 n)
+{
+    const struct lockstep *ls = (const struct lockstep *)w;
+    const struct machine *m = ls->pic;
+
+    return !wild_tables(m->v) && m->ran(w, n);
+}
+
+static void restart(struct fuzz *z, struct rng *rng, bool shadow_follows)
+{
+    struct lockstep *ls = lockstep_of(z->lockstep->engine);
+
+    guest_move(&z->guest, rng);
+    cpu_fpu_acquire(z->lockstep->v);
+    machine_start(z->lockstep->v, &z->guest);
+    if (shadow_follows)
+        machine_start(ls->shadow, &z->guest);
+    else
+        ls->seeded = false;
+}
+
 static bool run_lockstep(struct fuzz *z, struct rng *rng)
 {
     struct machine *m = z->lockstep;
@@ -51,29 +83,29 @@ static bool run_lockstep(struct fuzz *z, struct rng *rng)
     machine_load(m, &z->guest);
     ls->stat.instructions = ls->stat.exits = ls->stat.interrupts = ls->stat.inputs = 0;
     ls->limit = 1 + rng_below(rng, 3000);
-    while (ls->stat.instructions < INSTRUCTIONS) {
+    while (ls->stat.instructions + ls->stat.inputs / INPUTS < INSTRUCTIONS) {
         exit = m->ops->run(m->engine);
-        if (exit == CPU_DIVERGED || !lockstep_of(m->engine)->seeded)
+        __atomic_and_fetch(&m->v->event, ~(u32)EV_KICK, __ATOMIC_SEQ_CST);
+        if (exit == CPU_DIVERGED && ls->differs)
             break;
         // Most random code is soon caught in a fault that its handler does not cure.
-        if (exit == CPU_TRIPLE_FAULT || exit == CPU_HALTED || rng_one_in(rng, 4)) {
-            guest_move(&z->guest, rng);
-            cpu_fpu_acquire(m->v);
-            machine_start(m->v, &z->guest);
-            machine_start(ls->shadow, &z->guest);
+        if (wild_tables(m->v)) {
+            z->shared->wild++;
+            restart(z, rng, false);
+        } else if (exit == CPU_TRIPLE_FAULT || exit == CPU_HALTED || rng_one_in(rng, 4)) {
+            restart(z, rng, true);
         } else {
             machine_disturb(m, rng);
         }
         ls->limit = ls->stat.instructions + 1 + rng_below(rng, rng_one_in(rng, 2) ? 20 : 3000);
     }
-    if (exit != CPU_DIVERGED && !lockstep_compare_all(ls))
-        exit = CPU_DIVERGED;
+    lockstep_compare_all(ls);
     cpu_fpu_acquire(m->v); // the host's unit is the next machine's
     z->shared->instructions += ls->stat.instructions;
     z->shared->exits += ls->stat.exits;
     z->shared->interrupts += ls->stat.interrupts;
     z->shared->inputs += ls->stat.inputs;
-    return exit != CPU_DIVERGED;
+    return !ls->differs;
 }
 
 static bool same_seg(const struct seg *a, const struct seg *b)
@@ -137,6 +169,21 @@ static void timer(unsigned us)
     setitimer(ITIMER_REAL, &it, NULL);
 }
 
+// Stops m if it does not end before that.
+static void start_timer(struct machine *m, unsigned us)
+{
+    ticking = m;
+    too_long = true;
+    timer(us);
+}
+
+static void stop_timer(void)
+{
+    timer(0);
+    too_long = false;
+    ticking = NULL;
+}
+
 static bool run_alone(struct fuzz *z, struct rng *rng)
 {
     unsigned set = rng_below(rng, ARRAY_LEN(bt_options));
@@ -150,18 +197,16 @@ static bool run_alone(struct fuzz *z, struct rng *rng)
     m = z->bt[set];
     guest_make(&z->guest, z->guest.number);
     machine_load(ref, &z->guest);
+    start_timer(ref, ENDLESS_US);
     exit = interp_run(ref->v, BUDGET);
+    stop_timer();
     machine_load(m, &z->guest);
     if (exit != CPU_RAN) {
-        ticking = m;
-        too_long = true;
-        timer(ENDLESS_US);
+        start_timer(m, HUNG_BT_US);
         do
             bt_exit = m->ops->run(m->engine);
         while (bt_exit == CPU_RAN && !(m->v->event & EV_STOP));
-        timer(0);
-        too_long = false;
-        ticking = NULL;
+        stop_timer();
         cpu_fpu_acquire(m->v);
         if (ref->clock_reads) // bt reads the host's clock inline
             return true;
@@ -216,10 +261,12 @@ static void child(struct fuzz *z, u64 first, time_t until)
     sigfillset(&action.sa_mask); // the kick comes when translated code goes on
 
     sigaction(SIGALRM, &action, NULL);
-    z->lockstep = machine_new("lockstep", "every=16");
+    z->lockstep = machine_new("lockstep", z->options);
     z->interp = machine_new("interp", NULL);
     if (!z->lockstep || !z->interp)
         _exit(2);
+    z->lockstep->ran = z->lockstep->engine->watch->ran;
+    z->lockstep->engine->watch->ran = ran;
     for (u64 n = first; z->shared->cases < z->cases && time(NULL) < until; n++) {
         bool fine = run_case(z, n);
 
@@ -266,7 +313,7 @@ static u64 number_of(const char *text)
 
 int main(int argc, char **argv)
 {
-    static struct fuzz z = { .cases = ~0ull, .seconds = 20 };
+    static struct fuzz z = { .cases = ~0ull, .seconds = 20, .options = "every=16" };
     u64 first;
     time_t until;
 
@@ -280,10 +327,13 @@ int main(int argc, char **argv)
             z.seconds = number_of(argv[++i]);
         else if (strcmp(argv[i], "--case") == 0)
             z.seed = number_of(argv[++i]), z.cases = 1;
+        else if (strcmp(argv[i], "--bt") == 0 && i + 1 < argc)
+            z.options = argv[++i];
         else if (strcmp(argv[i], "--keep-going") == 0)
             z.keep_going = true;
         else
-            return fprintf(stderr, "usage: fuzz [--seed N] [--cases N] [--seconds N] [--case N] [--keep-going]\n"), 2;
+            return fprintf(stderr, "usage: fuzz [--seed N] [--cases N] [--seconds N] [--case N] [--bt OPTIONS] "
+                                   "[--keep-going]\n"), 2;
     }
     z.shared = mmap(NULL, sizeof(*z.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (z.shared == MAP_FAILED)
@@ -301,10 +351,10 @@ int main(int argc, char **argv)
             break;
     }
     printf("%llu guests, %llu instructions in lockstep, %llu exits compared, %llu interrupts, %llu inputs; "
-           "%llu ends compared, %llu kicked; %llu failures\n", (unsigned long long)z.shared->cases,
+           "%llu with page tables of their own; %llu ends compared, %llu kicked; %llu failures\n", (unsigned long long)z.shared->cases,
            (unsigned long long)z.shared->instructions, (unsigned long long)z.shared->exits,
            (unsigned long long)z.shared->interrupts, (unsigned long long)z.shared->inputs,
-           (unsigned long long)z.shared->compared, (unsigned long long)z.shared->kicked,
+           (unsigned long long)z.shared->wild, (unsigned long long)z.shared->compared, (unsigned long long)z.shared->kicked,
            (unsigned long long)z.shared->failures);
     return z.shared->failures != 0;
 }

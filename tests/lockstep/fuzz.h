@@ -63,6 +63,7 @@ struct machine {
     struct log log;
     struct rng rng;
     u64 clock_reads;
+    bool (*ran)(struct bt_watch *, u32); // lockstep: the engine's own
 };
 
 // ---- machine.c

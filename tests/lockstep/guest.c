@@ -197,7 +197,7 @@ static void make_cpu(struct guest *g, struct rng *r)
     static const char *const names[] = { "real", "16-bit", "flat", "flat user", "based", "based user", "16-bit user", "V86" };
     unsigned mode = rng_below(r, ARRAY_LEN(names)), cs, ds, ss;
     struct vcpu *v = &g->start;
-    bool user = mode == 3 || mode >= 5, paging = mode && rng_one_in(r, 3) == 0;
+    bool user = mode == 3 || mode >= 5, paging = mode && rng_one_in(r, 2), pae = rng_one_in(r, 2);
 
     g->mode = names[mode];
     for (unsigned i = 0; i < 8; i++)
@@ -217,14 +217,12 @@ static void make_cpu(struct guest *g, struct rng *r)
     v->tr = segment(g, SEL_TSS, 0);
     v->ldtr = segment(g, SEL_LDT, 0);
     v->cpl = user ? 3 : 0;
+    make_paging(g, r, pae);
+    v->cr3 = AT_PAGING;
+    v->cr4 |= pae ? CR4_PAE : 0;
+    v->efer = pae && rng_one_in(r, 2) ? EFER_NXE : 0;
     if (paging) {
-        bool pae = rng_one_in(r, 2);
-
-        make_paging(g, r, pae);
         v->cr0 |= CR0_PG;
-        v->cr3 = AT_PAGING;
-        v->cr4 |= pae ? CR4_PAE : 0;
-        v->efer = pae && rng_one_in(r, 2) ? EFER_NXE : 0;
         for (unsigned i = 0; i < 4 && pae; i++)
             memcpy(&v->pdpte[i], g->paging + 8 * i, 8);
     }
