@@ -62,8 +62,9 @@ static void find_dead_flags(struct trans *t)
     t->flags_dead[t->count] = false;
     for (int i = t->count - 1; i >= 0; i--) {
         const struct insn *insn = &t->insn[i];
-        bool quiet = !insn->sensitive && insn->flow == FLOW_NONE && insn->op != OP1(0xd7) &&
-                     insn->op != OP1(0xfd) && // STD: the next one belongs to another mode
+        // STD, and CLD where DF is set: the next instruction belongs to another mode.
+        bool flips = insn->op == (trans_mode(t, MODE_DF) ? OP1(0xfc) : OP1(0xfd));
+        bool quiet = !insn->sensitive && insn->flow == FLOW_NONE && insn->op != OP1(0xd7) && !flips &&
                      (insn->mem == MEM_NONE || insn->mem == MEM_ADDRESS) && !emulated(t, i) &&
                      !(insn->attr & (INSN_X87 | INSN_MMX | INSN_SSE | INSN_STRING | INSN_STACK | INSN_STOP)) &&
                      !((insn->op == OP1(0xf6) || insn->op == OP1(0xf7)) && insn->reg >= 6);
