@@ -12,16 +12,17 @@
 
 struct idle {
     u64 due;      // the last sleep's deadline, in ns
-    u64 woke;     // when it ended
+    u64 cpu;      // the CPU time when it began
     u64 period;   // between deadlines
     u32 steady;   // how many of them followed it
     bool reached; // the last sleep ended by the deadline
 };
 
-// The guest goes to sleep at `now` until `deadline` (UINT64_MAX: none): for how many ns longer it may. once: the guest
+// The guest goes to sleep at `now` until `deadline` (UINT64_MAX: none): for how many ns longer it may. cpu: the CPU time, in ns, that
+// the vCPU's thread has taken so far (what others on the host take does not make a tick one with work). once: the guest
 // has programmed this deadline, and no other follows it by itself.
-u64 idle_late(struct idle *idle, u64 now, u64 deadline, bool once);
-// It was woken at `now`, by the deadline or by something else.
-void idle_woke(struct idle *idle, u64 now, bool reached);
+u64 idle_late(struct idle *idle, u64 now, u64 cpu, u64 deadline, bool once);
+// It was woken, by the deadline or by something else.
+void idle_woke(struct idle *idle, bool reached);
 
 #endif

@@ -21,12 +21,22 @@ static struct timespec to_timespec(u64 ns)
     return (struct timespec){ (time_t)(ns / NS), (long)(ns % NS) };
 }
 
-u64 io_now(void)
+static u64 clock_ns(clockid_t clock)
 {
     struct timespec ts;
 
-    clock_gettime(CLOCK_MONOTONIC, &ts);
+    clock_gettime(clock, &ts);
     return (u64)ts.tv_sec * NS + (u64)ts.tv_nsec;
+}
+
+u64 io_now(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+u64 io_cpu_time(void)
+{
+    return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 static void drain(int fd)

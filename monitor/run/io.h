@@ -51,6 +51,8 @@ void io_destroy(struct io *io);
 
 // CLOCK_MONOTONIC in ns, the clock of all deadlines here.
 u64 io_now(void);
+// CPU time of the calling thread, in ns.
+u64 io_cpu_time(void);
 
 // Makes ready be called at `deadline` at the latest (perhaps also earlier, from an older arming).
 void io_arm(struct io *io, u64 deadline);

@@ -74,10 +74,10 @@ static void sleep_halted(struct machine *m)
     before = io_now();
     deadline = host_deadline(m);
     if (!m->config.exact)
-        late = idle_late(&m->idle, before, deadline, board_deadline_once(m->board));
+        late = idle_late(&m->idle, before, io_cpu_time(), deadline, board_deadline_once(m->board));
     woken = io_sleep(&m->io, deadline + late, &m->v->event, WAKE);
     after = io_now();
-    idle_woke(&m->idle, after, !woken);
+    idle_woke(&m->idle, !woken);
     if (m->profile)
         profile_slept(m->profile, after - before);
 }
