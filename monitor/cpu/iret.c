@@ -246,10 +246,20 @@ enum done op_int3(struct vcpu *v, const struct insn *insn)
     return DONE_ENTERED;
 }
 
-// INT1 is a #DB of its own: no gate privilege check, nothing in DR6.
+// INT1 is a #DB of its own: no gate privilege check, nothing in DR6; a fault in its delivery has the EXT bit.
 enum done op_int1(struct vcpu *v, const struct insn *insn)
 {
+    jmp_buf catcher, *outer = v->catcher;
+
+    if (_setjmp(catcher)) {
+        v->catcher = outer;
+        if (BIT(v->fault.vector) & (BIT(X_TS) | BIT(X_NP) | BIT(X_SS) | BIT(X_GP)))
+            v->fault.error |= 1;
+        vcpu_raise(v, v->fault.vector, v->fault.error);
+    }
+    v->catcher = &catcher;
     event_enter(v, EVENT_TRAP, X_DB, 0, v->eip + insn->len);
+    v->catcher = outer;
     return DONE_ENTERED;
 }
 
