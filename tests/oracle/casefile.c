@@ -57,7 +57,7 @@ static bool read_line(const char *line, struct oracle_case *c)
     u32 len;
     u64 x;
 
-    if (*line == '#' || *line == '\n')
+    if (*line == '#' || *line == ' ' || *line == '\n')
         return true;
     if (sscanf(line, "%15s %n", key, &at) != 1 || !at)
         return false;
