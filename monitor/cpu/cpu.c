@@ -4,8 +4,10 @@
 
 #include <string.h>
 
-void cpu_reset(struct vcpu *v)
+void cpu_init(struct vcpu *v)
 {
+    u32 kept = v->cr0 & (CR0_CD | CR0_NW);
+
     memset(v->gpr, 0, sizeof(v->gpr));
     v->gpr[R_EDX] = v->model->signature;
     v->eip = 0xfff0;
@@ -19,13 +21,21 @@ void cpu_reset(struct vcpu *v)
     v->ldtr = (struct seg){ 0, SEG_P | SYS_LDT, 0, 0xffff };
     v->tr = (struct seg){ 0, SEG_P | SYS_TSS32_BUSY, 0, 0xffff };
     v->gdtr = v->idtr = (struct dtable){ 0, 0xffff };
-    v->cr0 = CR0_CD | CR0_NW | CR0_ET;
+    v->cr0 = kept | CR0_ET;
     v->cr2 = v->cr3 = v->cr4 = 0;
     memset(v->pdpte, 0, sizeof(v->pdpte));
     memset(v->dr, 0, sizeof(v->dr));
     v->dr[6] = DR6_FIXED1;
     v->dr[7] = DR7_FIXED1;
     v->efer = 0;
+    cpu_set_cpl(v, 0);
+    mmu_mode_changed(v);
+    mmu_cpl_changed(v);
+}
+
+void cpu_reset(struct vcpu *v)
+{
+    v->cr0 = CR0_CD | CR0_NW; // which INIT leaves as they are
     v->apic_base = APIC_BASE_BOOT | 0xfee00000;
     if (v->has_apic)
         v->apic_base |= APIC_BASE_ENABLE;
@@ -39,9 +49,7 @@ void cpu_reset(struct vcpu *v)
     if (v->model->max_leaf > 2)
         v->misc_msr[MISC_ENABLE] |= MISC_ENABLE_LIMIT_CPUID;
     fpu_reset(v);
-    cpu_set_cpl(v, 0);
-    mmu_mode_changed(v);
-    mmu_cpl_changed(v);
+    cpu_init(v);
 }
 
 static void print_seg(FILE *f, const char *name, const struct seg *s)

@@ -13,6 +13,8 @@
 // Puts the CPU in its state after RESET (SDM 3A table 9-1): real mode at F000:FFF0, base FFFF0000.
 // Wiring (bus, mmu, model, log, pic) and counters are kept.
 void cpu_reset(struct vcpu *v);
+// The state after INIT, which leaves FPU, MSRs and the cache bits of CR0 as they are (SDM 3A, table 9-1).
+void cpu_init(struct vcpu *v);
 // Prints all registers, segments and control registers as `info registers` shows them.
 void cpu_print(const struct vcpu *v, FILE *f);
 

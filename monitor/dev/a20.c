@@ -48,7 +48,7 @@ static void port92_write(void *dev, u32 addr, u64 value, unsigned size)
     a20->reset = value & PORT92_RESET;
     a20_set(a20, value & PORT92_A20);
     if (rise)
-        a20->host->reset(a20->host->opaque);
+        a20->reset_cpu(a20->opaque);
 }
 
 const struct bus_ops a20_ops = { port92_read, port92_write, 1 };

@@ -10,6 +10,8 @@ struct a20 {
     const struct board_host *host; // not owned
     bool on;
     bool reset; // port 92h bit 0
+    void (*reset_cpu)(void *opaque);
+    void *opaque;
 };
 
 extern const struct bus_ops a20_ops; // one port: 92h

@@ -76,6 +76,8 @@ bool board_present(const struct board *board, const struct slot *slot)
     return slot->option <= board->config.serial_ports;
 }
 
+#define CMOS_SHUTDOWN 0x0f // what the firmware is to do after a reset
+
 // ---- Wires between chips and to the machine
 
 static void intr_out(void *sink, int pin, bool level)
@@ -165,6 +167,25 @@ static void reset_out(void *opaque)
     board->host.reset(board->host.opaque);
 }
 
+bool board_comes_back(const struct board *board)
+{
+    u8 code = board->rtc.ram[CMOS_SHUTDOWN];
+
+    return board->config.firmware && (code == 0x05 || (code >= 0x09 && code <= 0x0c));
+}
+
+// What the PIIX3 makes INIT of, and not a reset. The difference is for programs that come back; for all others a whole reset
+// is the surer start.
+static void init_out(void *opaque)
+{
+    struct board *board = opaque;
+
+    if (board->host.init && board_comes_back(board))
+        board->host.init(board->host.opaque);
+    else
+        board->host.reset(board->host.opaque);
+}
+
 static void power_off_out(void *opaque)
 {
     struct board *board = opaque;
@@ -189,7 +210,7 @@ static void wire(struct board *board)
     board->pit.pic = board;
     board->apic.out = (struct irq){ intr_out, board, 0 };
     board->apic.nmi = nmi_out;
-    board->apic.init = reset_out;
+    board->apic.init = init_out;
     board->apic.eoi = apic_eoi;
     board->apic.acked = apic_acked;
     board->apic.opaque = board;
@@ -198,9 +219,12 @@ static void wire(struct board *board)
     board->kbc.set_a20 = a20_set;
     board->kbc.get_a20 = a20_get;
     board->kbc.opaque = &board->a20;
-    board->kbc.reset_cpu = reset_out;
+    board->kbc.reset_cpu = init_out;
     board->kbc.reset_opaque = board;
+    board->a20.reset_cpu = init_out;
+    board->a20.opaque = board;
     board->pci.reset = reset_out;
+    board->pci.init = init_out;
     board->pci.opaque = board;
     for (int n = 0; n < PCI_PIRQS; n++)
         board->pci.pirq[n] = (struct irq){ piix3_pirq, &board->piix, n };

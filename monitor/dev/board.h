@@ -21,6 +21,8 @@ struct board_host {
     u64 (*wall_us)(void *opaque);                     // host wall-clock time, UTC, for the RTC
     void (*intr)(void *opaque, bool level);           // INTR, from the local APIC or the PIC
     void (*reset)(void *opaque);                      // CPU and board reset requested
+    // INIT to the CPU alone: a program will come back through its vector at 40:67. NULL: reset does.
+    void (*init)(void *opaque);
     void (*power_off)(void *opaque);
     void (*debug_exit)(void *opaque, u32 value);      // isa-debug-exit
     void (*set_a20)(void *opaque, bool on);
@@ -93,6 +95,9 @@ struct board *board_create(const struct board_config *config, const struct board
                            struct bus *bus, struct log *log, struct err *err);
 void board_destroy(struct board *board);
 void board_reset(struct board *board);
+// Whether the firmware would jump through the vector at 40:67 instead of starting anew, as 286 systems have it do to leave
+// protected mode. Then what is a reset of the CPU alone on hardware has to be one.
+bool board_comes_back(const struct board *board);
 // Changes the boot order, from the next reset on; NULL: to the usual one.
 void board_boot_order(struct board *board, const char *order);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define ADDRESS_ENABLE BIT(31)
+#define RESET_HARD BIT(1) // the whole board, not the CPU alone
 #define RESET_CPU BIT(2)
 
 // ---- Functions
@@ -209,7 +210,7 @@ static void address_write(void *dev, u32 addr, u64 value, unsigned size)
     } else if (addr == 1) {
         pci->reset_control = value & 0x06;
         if (~before & value & RESET_CPU)
-            pci->reset(pci->opaque);
+            (value & RESET_HARD ? pci->reset : pci->init)(pci->opaque);
     }
 }
 

@@ -65,6 +65,7 @@ struct pci {
     // Port CF9h lies inside the address register.
     u8 reset_control;
     void (*reset)(void *opaque);
+    void (*init)(void *opaque); // of the CPU alone
     void *opaque;
 };
 

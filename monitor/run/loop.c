@@ -123,6 +123,8 @@ static bool serve_requests(struct machine *m, int *status, struct err *err)
         *status = EXIT_OK;
         return false;
     }
+    if (requests & REQ_INIT && !(requests & REQ_RESET))
+        machine_init(m);
     return !(requests & REQ_RESET) || restart(m, "the guest reset the machine", status, err);
 }
 
@@ -155,6 +157,10 @@ static int run(struct machine *m, struct err *err)
             err_set(err, EXIT_BUG, "the engines disagree");
             return EXIT_BUG;
         case CPU_TRIPLE_FAULT:
+            if (board_comes_back(m->board)) {
+                machine_init(m);
+                break;
+            }
             say_triple_fault(m);
             if (!restart(m, "the guest triple-faulted", &status, err))
                 return status;

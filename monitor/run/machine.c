@@ -81,6 +81,11 @@ static void host_reset(void *opaque)
         request(m, REQ_RESET);
 }
 
+static void host_init(void *opaque)
+{
+    request(opaque, REQ_INIT);
+}
+
 static void host_power_off(void *opaque)
 {
     request(opaque, REQ_POWER_OFF);
@@ -290,6 +295,7 @@ static bool create_board(struct machine *m, struct err *err)
         .wall_us = host_wall_us,
         .intr = host_intr,
         .reset = host_reset,
+        .init = host_init,
         .power_off = host_power_off,
         .debug_exit = host_debug_exit,
         .set_a20 = host_set_a20,
@@ -510,6 +516,13 @@ bool machine_load(struct machine *m, struct err *err)
     mmu_flush_all(v);
     restarted(m);
     return true;
+}
+
+void machine_init(struct machine *m)
+{
+    cpu_init(m->v);
+    mmu_flush_all(m->v);
+    restarted(m);
 }
 
 // ---- Looking inside

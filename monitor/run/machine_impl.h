@@ -16,6 +16,7 @@ enum {
     REQ_POWER_OFF = BIT(1),
     REQ_DEBUG_EXIT = BIT(2),
     REQ_QUIT = BIT(3),
+    REQ_INIT = BIT(4),
 };
 
 struct machine {
@@ -48,5 +49,7 @@ u64 machine_now(void *machine);
 // Puts the guest as after power-on: CPU and board reset, kernel loaded. RAM keeps what the loader
 // does not overwrite, as on hardware.
 bool machine_load(struct machine *m, struct err *err);
+// INIT: the CPU goes to its reset vector, and all else goes on.
+void machine_init(struct machine *m);
 
 #endif

@@ -254,6 +254,41 @@ START_TEST(reset_control)
 }
 END_TEST
 
+static unsigned inits;
+static void count_init(void *opaque) { (void)opaque, inits++; }
+
+// INIT, and not a reset, where the CMOS says that a program will be come back to; a hard reset stays one.
+START_TEST(ways_back)
+{
+    struct board_config config = { .ram_size = 96 << 20, .debug_exit_base = -1, .serial_ports = 1, .firmware = true };
+    struct rig *other = rig_new();
+    struct board *b;
+
+    other->host.init = count_init;
+    b = rig_board(other, &config);
+    inits = 0;
+    for (unsigned code = 0; code < 16; code++) {
+        unsigned resets = other->resets, before = inits;
+        bool back = code == 5 || (code >= 9 && code <= 12);
+
+        rig_out(other, 0x70, 0x8f);
+        rig_out(other, 0x71, code);
+        rig_out(other, 0x64, 0xfe);
+        rig_out(other, 0x92, 0x02);
+        rig_out(other, 0x92, 0x03);
+        rig_out(other, 0xcf9, 0x00);
+        rig_out(other, 0xcf9, 0x04);
+        ck_assert_uint_eq(inits - before, back ? 3 : 0);
+        ck_assert_uint_eq(other->resets - resets, back ? 0 : 3);
+        rig_out(other, 0xcf9, 0x02);
+        rig_out(other, 0xcf9, 0x06);
+        ck_assert_uint_eq(other->resets - resets, back ? 1 : 4);
+    }
+    board_destroy(b);
+    rig_free(other);
+}
+END_TEST
+
 START_TEST(nonsense)
 {
     srand(_i);
@@ -282,6 +317,7 @@ int main(void)
     tcase_add_test(tc, routes);
     tcase_add_test(tc, shared_wires);
     tcase_add_test(tc, reset_control);
+    tcase_add_test(tc, ways_back);
     tcase_add_loop_test(tc, nonsense, 0, 2);
     suite_add_tcase(suite, tc);
     return run_tests(srunner_create(suite));

@@ -2,6 +2,7 @@
 // A boot floppy that uses the BIOS as DOS programs do: INT 10h, 11h, 12h, 13h, 15h, 16h, 1Ah, a timer hook, and PIT and
 // keyboard by their ports. It prints "ok NAME" or "FAILED NAME" on the screen, then waits for a key that says how to leave:
 //   8 8042   9 port 92h   c port CF9h   t triple fault   f jump to FFFF:0   p APM off   a ACPI off
+// or to come back from protected mode as 286 programs do: v, w by the vector at 40:67 with CMOS 0Fh = 0Ah, 05h
 // Memory: code and data from 7C00 on, the stack below, a buffer at 6000.
         .code16
         .set    LAST, 79 * 36 + 35      // the floppy's last sector, which holds a signature
@@ -582,6 +583,12 @@ leave_by_key:
         je      by_apm
         cmpb    $'a', %al
         je      by_acpi
+        movb    $0x0a, %bl
+        cmpb    $'v', %al
+        je      by_vector
+        movb    $0x05, %bl
+        cmpb    $'w', %al
+        je      by_vector
         sti
         jmp     leave_by_key
 by_8042:
@@ -622,6 +629,39 @@ by_apm: movw    $0x5301, %ax            // connect, and tell it our version
         movw    $3, %cx
         int     $0x15
         jmp     stay
+by_vector:
+        movb    $0x8f, %al
+        outb    %al, $0x70
+        movb    %bl, %al
+        outb    %al, $0x71
+        movw    $back, 0x467
+        movw    $0, 0x469
+        movw    %sp, saved_sp
+        movw    $0x55aa, kept
+        lgdt    gdt
+        movl    %cr0, %eax
+        orb     $1, %al
+        movl    %eax, %cr0
+        ljmp    $8, $1f
+1:      movb    $0xfe, %al
+        outb    %al, $0x64
+2:      hlt
+        jmp     2b
+back:   xorw    %ax, %ax
+        movw    %ax, %ds
+        movw    %ax, %es
+        movw    %ax, %ss
+        movw    saved_sp, %sp
+        cmpw    $0x55aa, kept           // memory is as it was
+        jne     2b
+        movb    $0x8f, %al
+        outb    %al, $0x70
+        movb    $0, %al
+        outb    %al, $0x71
+        sti
+        movw    $back_text, %si
+        call    puts
+        jmp     leave_by_key
 by_acpi:
         movw    $0xb10a, %ax            // where power management is: dword 40h of 0:1.3
         movw    $0x000b, %bx
@@ -642,6 +682,12 @@ failed_text: .asciz "FAILED "
 booted_text: .asciz "booted from "
 done_text: .ascii "; all tests are done; failed: "
 failures: .asciz "0; how shall I leave? "
+back_text: .asciz "back by 40:67; and now? "
+        .balign 8
+gdt:    .word   15, gdt, 0, 0
+        .quad   0x00009b000000ffff      // 16-bit code
+saved_sp: .word 0
+kept:   .word   0
 leaving: .asciz ": leaving\r\n"
 no_idt: .word   0
         .long   0
