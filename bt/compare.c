@@ -10,21 +10,29 @@
 
 #include <string.h>
 
-static bool writes_beside(const struct trans *t, const struct insn *insn)
+// Writes before the block, or behind it, where the block then must not grow to: t->fence.
+static bool writes_beside(struct trans *t, const struct insn *insn)
 {
     u32 eip = t->rq->eip, at = insn->addrsize == 2 ? (u16)insn->disp : (u32)insn->disp;
 
-    return insn->has_mem && insn->base < 0 && insn->index < 0 && insn->mem_size && seg_flat(t, insn->seg) &&
-           (at ^ eip) < PAGE_SIZE && (at & ~PAGE_MASK) + insn->mem_size <= PAGE_SIZE &&
-           (at + insn->mem_size <= eip || at >= eip + COMPARE_MAX + INSN_MAX);
+    if (trans_mode(t, MODE_SHARED) || !seg_flat(t, insn->seg) || !insn->has_mem || insn->base >= 0 ||
+        insn->index >= 0 || !insn->mem_size || (at ^ eip) >= PAGE_SIZE ||
+        (at & ~PAGE_MASK) + insn->mem_size > PAGE_SIZE)
+        return false;
+    if (at + insn->mem_size <= eip)
+        return true;
+    if (at < eip + t->offset[t->count])
+        return false;
+    t->fence = MIN(t->fence, at - eip);
+    return true;
 }
 
-bool compare_ends(const struct trans *t, const struct insn *insn)
+bool compare_ends(struct trans *t, const struct insn *insn)
 {
     bool pop = insn->op >= OP1(0x58) && insn->op <= OP1(0x5f);
 
     return (insn->mem & MEM_WRITE && !writes_beside(t, insn)) || insn->sensitive || insn->flow == FLOW_CALL ||
-           insn->attr & INSN_STRING || (insn->attr & INSN_STACK && !pop);
+           insn->attr & INSN_STRING || (insn->attr & INSN_STACK && !pop) || t->offset[t->count] >= COMPARE_MAX;
 }
 
 bool bt_may_vary(const struct insn *insn)

@@ -5,42 +5,60 @@
 
 void emit_bytes(struct emit *e, const void *bytes, u32 len)
 {
-    for (u32 i = 0; i < len; i++)
-        emit8(e, ((const u8 *)bytes)[i]);
+    if (likely(e->p <= e->end && (u64)(e->end - e->p) >= len))
+        memcpy(e->p, bytes, len);
+    else if (e->p < e->end)
+        memcpy(e->p, bytes, e->end - e->p);
+    e->p += len;
 }
 
-void emit16(struct emit *e, u16 v) { emit_bytes(e, &v, 2); }
-void emit32(struct emit *e, u32 v) { emit_bytes(e, &v, 4); }
-void emit64(struct emit *e, u64 v) { emit_bytes(e, &v, 8); }
+// The first bytes of an instruction.
+struct head {
+    u64 bytes;
+    unsigned len;
+};
 
-// Prefixes, REX and opcode (SDM volume 2, 2.2.1: mandatory prefixes come before REX).
-static void emit_head(struct emit *e, unsigned form, unsigned op, bool r, bool x, bool b)
+static inline void add(struct head *h, u8 byte)
 {
+    h->bytes |= (u64)byte << 8 * h->len++;
+}
+
+// Prefixes, REX and opcode (SDM volume 2, 2.2.1: mandatory prefixes come before REX): at most six bytes, for no form has
+// more than two of the prefixes.
+static inline struct head head(unsigned form, unsigned op, bool r, bool x, bool b)
+{
+    struct head h = { 0, 0 };
     u8 rex = 0x40 | (form & E_W ? 8 : 0) | r << 2 | x << 1 | b;
 
-    if (form & E_LOCK)
-        emit8(e, 0xf0);
-    if (form & E_66)
-        emit8(e, 0x66);
-    if (form & E_F2)
-        emit8(e, 0xf2);
-    if (form & E_F3)
-        emit8(e, 0xf3);
+    if (unlikely(form & ~E_W)) {
+        if (form & E_LOCK)
+            add(&h, 0xf0);
+        if (form & E_66)
+            add(&h, 0x66);
+        if (form & E_F2)
+            add(&h, 0xf2);
+        else if (form & E_F3)
+            add(&h, 0xf3);
+    }
     if (rex != 0x40 || (form & E_REX))
-        emit8(e, rex);
-    if (op >> 8)
-        emit8(e, 0x0f);
-    if (op >> 8 == 2)
-        emit8(e, 0x38);
-    if (op >> 8 == 3)
-        emit8(e, 0x3a);
-    emit8(e, op);
+        add(&h, rex);
+    if (op >> 8) {
+        add(&h, 0x0f);
+        if (op >> 8 == 2)
+            add(&h, 0x38);
+        if (op >> 8 == 3)
+            add(&h, 0x3a);
+    }
+    add(&h, op);
+    return h;
 }
 
 void emit_rr(struct emit *e, unsigned form, unsigned op, unsigned reg, unsigned rm)
 {
-    emit_head(e, form, op, reg >= 8, false, rm >= 8);
-    emit8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
+    struct head h = head(form, op, reg >= 8, false, rm >= 8);
+
+    add(&h, 0xc0 | (reg & 7) << 3 | (rm & 7));
+    emit_put(e, h.bytes, h.len);
 }
 
 void emit_rm(struct emit *e, unsigned form, unsigned op, unsigned reg, const struct hmem *m)
@@ -48,13 +66,14 @@ void emit_rm(struct emit *e, unsigned form, unsigned op, unsigned reg, const str
     bool sib = m->index >= 0 || m->base < 0 || (m->base & 7) == H_RSP;
     bool disp8 = m->disp == (i8)m->disp;
     u8 mod = m->base < 0 ? 0 : m->disp == 0 && (m->base & 7) != H_RBP ? 0 : disp8 ? 1 : 2;
+    struct head h = head(form, op, reg >= 8, m->index >= 8, m->base >= 8);
 
     CHECK(m->index != H_RSP);
-    emit_head(e, form, op, reg >= 8, m->index >= 8, m->base >= 8);
-    emit8(e, mod << 6 | (reg & 7) << 3 | (sib ? 4 : m->base & 7));
+    add(&h, mod << 6 | (reg & 7) << 3 | (sib ? 4 : m->base & 7));
     if (sib)
-        emit8(e, m->scale << 6 | (m->index < 0 ? 4 : m->index & 7) << 3 |
-                     (m->base < 0 ? 5 : m->base & 7));
+        add(&h, m->scale << 6 | (m->index < 0 ? 4 : m->index & 7) << 3 | (m->base < 0 ? 5 : m->base & 7));
+    CHECK(h.len <= 8);
+    emit_put(e, h.bytes, h.len);
     if (m->base < 0 || mod == 2)
         emit32(e, m->disp);
     else if (mod == 1)
@@ -66,13 +85,16 @@ void emit_mov64_rr(struct emit *e, unsigned dst, unsigned src) { emit_rr(e, E_W,
 
 void emit_mov_ri(struct emit *e, unsigned dst, u32 imm)
 {
-    emit_head(e, 0, 0xb8 + (dst & 7), false, false, dst >= 8);
-    emit32(e, imm);
+    struct head h = head(0, 0xb8 + (dst & 7), false, false, dst >= 8);
+
+    emit_put(e, h.bytes | (u64)imm << 8 * h.len, h.len + 4);
 }
 
 void emit_mov64_ri(struct emit *e, unsigned dst, u64 imm)
 {
-    emit_head(e, E_W, 0xb8 + (dst & 7), false, false, dst >= 8);
+    struct head h = head(E_W, 0xb8 + (dst & 7), false, false, dst >= 8);
+
+    emit_put(e, h.bytes, h.len);
     emit64(e, imm);
 }
 
@@ -120,27 +142,22 @@ void emit_alu_ri(struct emit *e, unsigned ext, unsigned reg, u32 imm)
 
 void emit_jmp(struct emit *e, u32 target)
 {
-    emit8(e, 0xe9);
-    emit32(e, target - (emit_here(e) + 4));
+    emit_put(e, 0xe9 | (u64)(target - (emit_here(e) + 5)) << 8, 5);
 }
 
 void emit_call(struct emit *e, u32 target)
 {
-    emit8(e, 0xe8);
-    emit32(e, target - (emit_here(e) + 4));
+    emit_put(e, 0xe8 | (u64)(target - (emit_here(e) + 5)) << 8, 5);
 }
 
 void emit_jcc(struct emit *e, unsigned cc, u32 target)
 {
-    emit8(e, 0x0f);
-    emit8(e, 0x80 + cc);
-    emit32(e, target - (emit_here(e) + 4));
+    emit_put(e, 0x0f | (0x80 + cc) << 8 | (u64)(target - (emit_here(e) + 6)) << 16, 6);
 }
 
 u8 *emit_short(struct emit *e, u8 opcode)
 {
-    emit8(e, opcode);
-    emit8(e, 0);
+    emit_put(e, opcode, 2);
     return e->p - 1;
 }
 

@@ -7,6 +7,8 @@
 #include "frame.h"
 #include "monitor/base/types.h"
 
+#include <string.h>
+
 struct emit {
     u8 *start, *p, *end; // writable view
     u64 rx;              // address at which start will execute
@@ -26,15 +28,21 @@ enum { // instruction form flags for the emit_insn family
 static inline bool emit_overflowed(const struct emit *e) { return e->p > e->end; }
 static inline u32 emit_here(const struct emit *e) { return (u32)(e->rx + (e->p - e->start)); }
 
-static inline void emit8(struct emit *e, u8 v)
+// The low `len` bytes of a number, len <= 8. May write all eight: what lies behind p is not in use yet.
+static inline void emit_put(struct emit *e, u64 bytes, unsigned len)
 {
-    if (likely(e->p < e->end))
-        *e->p = v;
-    e->p++;
+    if (likely((u64)(e->end - e->p) >= 8 && e->p <= e->end))
+        memcpy(e->p, &bytes, 8);
+    else
+        for (unsigned i = 0; i < len && e->p + i < e->end; i++)
+            e->p[i] = bytes >> 8 * i;
+    e->p += len;
 }
-void emit16(struct emit *e, u16 v);
-void emit32(struct emit *e, u32 v);
-void emit64(struct emit *e, u64 v);
+
+static inline void emit8(struct emit *e, u8 v) { emit_put(e, v, 1); }
+static inline void emit16(struct emit *e, u16 v) { emit_put(e, v, 2); }
+static inline void emit32(struct emit *e, u32 v) { emit_put(e, v, 4); }
+static inline void emit64(struct emit *e, u64 v) { emit_put(e, v, 8); }
 void emit_bytes(struct emit *e, const void *bytes, u32 len);
 
 // op is map << 8 | opcode, as in struct insn.

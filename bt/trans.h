@@ -24,7 +24,7 @@ struct tail {
 
 enum { X87_CS = 255 };
 #define MAX_TAILS (BT_MAX_INSNS * 10)
-#define COMPARE_MAX 64 // bytes of guest code in a block that compares, but for one instruction more
+#define COMPARE_MAX 192 // bytes of guest code in a block that compares, but for one instruction more
 
 struct trans {
     const struct bt *bt;
@@ -33,6 +33,7 @@ struct trans {
     struct insn insn[BT_MAX_INSNS];
     u16 offset[BT_MAX_INSNS + 1]; // of each instruction from eip
     bool flags_dead[BT_MAX_INSNS + 1]; // no arithmetic flag matters before it, not even to a fault
+    u16 fence;          // a block that compares ends before this offset: what it writes lies there
     unsigned count;
     unsigned cur;       // instruction being emitted
     i32 delta;          // guest ESP = r13 + delta; 0 with MODE_STACK16
@@ -99,8 +100,8 @@ void flow_linear(struct trans *t, unsigned dst, u32 eip);
 void flow_check_target(struct trans *t, u32 eip, u32 otherwise);
 
 // ---- compare.c: blocks that compare their bytes (struct bt_request.compare).
-// True if the instruction ends such a block: it may write what follows it.
-bool compare_ends(const struct trans *t, const struct insn *insn);
+// True if the last instruction decoded ends such a block: it may write what is in it.
+bool compare_ends(struct trans *t, const struct insn *insn);
 // In front of the first instruction, as part of it.
 void compare_emit(struct trans *t);
 // The current instruction if its immediate is to be read from guest memory; false if not.

@@ -29,11 +29,14 @@ static void decode_block(struct trans *t)
             t->next_crosses = true;
             break;
         }
+        if (at + insn->len > t->fence)
+            break;
         t->offset[t->count++] = at;
         at += insn->len;
+        t->offset[t->count] = at;
         if (insn_ends_block(insn) && !sensitive_continues(t, insn))
             break;
-        if (rq->compare && (at >= COMPARE_MAX || compare_ends(t, insn)))
+        if (rq->compare && compare_ends(t, insn))
             break;
     }
     t->offset[t->count] = at;
@@ -202,6 +205,7 @@ static void trans_init(struct trans *t, const struct bt *bt, struct emit *e, con
     t->out = out;
     t->count = t->cur = t->tails = t->changes = 0;
     t->delta = 0;
+    t->fence = PAGE_SIZE;
     t->base = segmented ? rq->base : 0;
     t->limit = segmented ? rq->limit : ~0u;
     t->next_crosses = t->ended = t->full = false;

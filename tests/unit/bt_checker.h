@@ -713,11 +713,10 @@ static bool rig_verify(struct rig *r, const struct bt_request *rq, const struct 
 {
     static u8 kind[BT_MAX_CODE];
     struct checker c = { .r = r, .rq = rq, .code = code, .kind = kind };
+    u32 end = code->block.host_len + 7; // emit_put stores eight bytes at a time
 
     // All that follows is as it was.
-    if (r->room[code->block.host_len] != 0xcc ||
-        memcmp(r->room + code->block.host_len, r->room + code->block.host_len + 1,
-               BT_MAX_CODE + CANARY - 1 - code->block.host_len) != 0) {
+    if (r->room[end] != 0xcc || memcmp(r->room + end, r->room + end + 1, BT_MAX_CODE + CANARY - 1 - end) != 0) {
         complain(&c, "writes behind its end");
         return false;
     }
