@@ -58,6 +58,7 @@ enum {
     X(sensitive, true, "sensitive and string instructions inline where that pays")             \
     X(loops, true, "branch inside a block without leaving it")                               \
     X(compare, true, "pages whose code is often written are not protected: their blocks compare") \
+    X(replace, true, "blocks that compare are translated anew in their place")                   \
     X(operands, true, "blocks that compare read immediates which change from guest memory")     \
     X(share, true, "user code that is met at a second linear address is translated for all of them")  \
     X(count, false, "exits of blocks say how many instructions were executed (-accel lockstep)")
@@ -80,8 +81,7 @@ struct bt {
 
 #define BT_MAX_INSNS 64
 #define BT_MAX_CODE 57344 // bytes of host code of one block, at most
-// Bytes of the stub at the end of every block.
-static inline u32 bt_stale_len(u32 mode) { return mode & MODE_SHARED ? 19 : 11; }
+#define BT_STALE_LEN 5 // bytes of the stub at the end of every block
 
 // Bytes of the indirect entry, which compares r8d with the block's eip; and where in it the negated eip stands. With
 // MODE_SEGMENTED it compares cs_key too, and has both, negated, in eight bytes.

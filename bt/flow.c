@@ -25,7 +25,6 @@ static struct hmem page_operand(const struct trans *t, bool negated)
     return (struct hmem){ H_TABLE, -1, 0, SLOT_OFF + 8 * (i32)t->rq->page_slot + 4 * negated };
 }
 
-// Always as long: bt_stale_len.
 void flow_linear(struct trans *t, unsigned dst, u32 eip)
 {
     struct hmem page = page_operand(t, false);
@@ -493,12 +492,12 @@ void bt_redirect(struct arena *a, const struct block *block, u32 target)
 void bt_block_kill(const struct bt *bt, struct arena *a, const struct blocks *b,
                    const struct block *block)
 {
-    // The stale stub: the last bytes of every block load r8d with its eip and look it up.
+    // The stale stub: the last bytes of every block.
     static const u64 nowhere = 1; // of a segmented block: no key is -1
     u32 no_target = -block->eip + 1;
     u8 *key = arena_rw(a, (u8 *)(u64)block->host) + bt_header_key(block->mode);
 
-    write_jmp(a, block->entry, block->host + block->host_len - bt_stale_len(block->mode));
+    write_jmp(a, block->entry, block->host + block->host_len - BT_STALE_LEN);
     if (block->mode & MODE_SEGMENTED)
         memcpy(key, &nowhere, 8);
     else

@@ -195,6 +195,7 @@ void bt_stubs_emit(struct bt_stubs *s, struct emit *e, const struct bt_callouts 
     emit_resume(s, e, c->event);
     emit_enter_leave(s, e);
     s->lookup = callout(s, e, c->lookup, false);
+    s->stale = callout(s, e, c->stale, true);
     s->slot = callout(s, e, c->slot, false);
     emit_probe(s, e);
     emit_align(e, 16);

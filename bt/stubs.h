@@ -21,6 +21,8 @@ typedef u64 (*bt_callout)(struct vcpu *v, const void *data);
 
 struct bt_callouts {
     bt_callout lookup;  // indirect target in frame.r8; no data
+    // a block that was killed has been entered; data: where it ends
+    bt_callout stale;
     bt_callout slot;    // an empty slot: its number in frame.r8; no data
     bt_callout link;    // struct bt_link
     bt_callout memory;  // struct bt_site; the linear address in frame.r8
@@ -35,7 +37,7 @@ struct bt_callouts {
 // lookup: r8d's target, in C. probe: in the current space's far table first. jump: the same,
 // through the jump table first; what is there checks r8d.
 struct bt_stubs {
-    u32 enter, resume, leave, lookup, slot, probe, jump, link, memory, emulate, signal, changed,
+    u32 enter, resume, leave, lookup, stale, slot, probe, jump, link, memory, emulate, signal, changed,
         sentinel;
     u32 end;            // all stubs lie below
     bool lahf;          // LAHF and SAHF exist in 64-bit mode

@@ -243,10 +243,11 @@ bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *
         emit_align(e, 16);
     flow_tails(&t);
     compare_tail(&t);
-    flow_linear(&t, H_R8, rq->eip);
-    emit_jmp(e, bt->stubs.lookup);
+    emit_call(e, bt->stubs.stale);
     b->host_len = emit_here(e) - b->host;
     b->insn_count = t.count;
+    for (unsigned i = 0; i < t.count; i++)
+        b->x87 |= t.insn[i].attr & INSN_X87;
     CHECK(!emit_overflowed(e) && b->host_len <= 0xffff);
     return !t.full;
 }

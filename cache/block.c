@@ -94,6 +94,7 @@ u32 block_new(struct blocks *b, const struct block *proto, const struct block_in
     CHECK(b->count == 0 || block->host >= b->block[b->count].host + b->block[b->count].host_len);
     b->count = n;
     block->insn_first = b->insn_count;
+    block->insn_room = proto->insn_count;
     memcpy(b->insn + b->insn_count, insn, proto->insn_count * sizeof(*insn));
     b->insn_count += proto->insn_count;
     block->ret_first = b->ret_count;
@@ -109,6 +110,22 @@ u32 block_new(struct blocks *b, const struct block *proto, const struct block_in
         b->page2[block->gpa_page2] = n;
     }
     return n;
+}
+
+void block_replace(struct blocks *b, struct block *block, const struct block *proto, const struct block_insn *insn)
+{
+    CHECK(block->valid && proto->host == block->host && proto->host_len <= block->room && !proto->ret_count);
+    if (proto->insn_count > block->insn_room) {
+        b->insn = grow(b->insn, &b->insn_capacity, b->insn_count, proto->insn_count, sizeof(*b->insn));
+        block->insn_first = b->insn_count;
+        block->insn_room = proto->insn_count;
+        b->insn_count += proto->insn_count;
+    }
+    memcpy(b->insn + block->insn_first, insn, proto->insn_count * sizeof(*insn));
+    block->insn_count = proto->insn_count;
+    block->host_len = proto->host_len;
+    block->guest_len = proto->guest_len;
+    block->x87 = proto->x87;
 }
 
 struct block *block_find(struct blocks *b, u32 gpa_page, u32 eip, u64 mode)

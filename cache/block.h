@@ -41,14 +41,15 @@ struct block {
     // Its code, in the arena's executable view.
     u32 host;       // start (the indirect entry)
     u32 entry;      // direct entry
-    u32 host_len;
+    u32 host_len, room; // bytes, and how many there are for it
     u32 guest_len;
     u32 insn_first; // its struct block_insn are insn[insn_first .. insn_first + insn_count)
-    u16 insn_count;
+    u16 insn_count, insn_room;
     u16 ret_count;  // return points: ret_point[ret_first ..), host addresses
     u32 ret_first;
     bool valid;
     bool compares;  // compares its bytes when entered: its page need not be protected
+    bool x87;       // the host's pointer to its last x87 instruction may lead here
     u32 hash_next, page_next, page2_next; // chains, by number
 };
 
@@ -71,6 +72,9 @@ void blocks_reset(struct blocks *b);
 // Adds a block; all fields but the chains are copied. Returns its number.
 u32 block_new(struct blocks *b, const struct block *proto, const struct block_insn *insn,
               const u32 *ret_point);
+// The block, which has the same key as proto and no return points, neither has proto, is made of that from now on; its code
+// has been overwritten, and fits its room.
+void block_replace(struct blocks *b, struct block *block, const struct block *proto, const struct block_insn *insn);
 // The valid block with this key, or NULL.
 struct block *block_find(struct blocks *b, u32 gpa_page, u32 eip, u64 mode);
 // The block, valid or not, whose code holds this host address, or NULL.

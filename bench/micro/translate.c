@@ -76,7 +76,7 @@ int main(int argc, char **argv)
         { "user", MODE_DS_FLAT | MODE_ES_FLAT | MODE_TSC | MODE_USER },
         { "user, checked", MODE_DS_FLAT | MODE_ES_FLAT | MODE_TSC | MODE_USER | MODE_CHECKED },
     };
-    const struct bt_callouts callouts = { none, none, none, none, none, none, none };
+    const struct bt_callouts callouts = { none, none, none, none, none, none, none, none, none };
     u32 size = argc > 3 ? (u32)strtoul(argv[3], NULL, 0) : 0;
     static struct spaces spaces;
     struct bt bt = { .spaces = &spaces, .isa = ~0u };

@@ -32,8 +32,6 @@ static u64 fault_now(struct engine *e)
 static u64 lookup(struct vcpu *v, const void *data)
 {
     struct engine *e = bt_engine(v);
-    u64 host;
-    u32 slot;
 
     v->phase = PHASE_LOOKUP;
     (void)data;
@@ -41,11 +39,30 @@ static u64 lookup(struct vcpu *v, const void *data)
     e->count.lookups++;
     v->eip = (u32)bt_frame(v)->r8 - v->seg[S_CS].base;
     e->ran = bt_frame(v)->executed; // 0 without a watch
+    return bt_dispatch(e);
+}
+
+// A link, or some table, leads to a block that was killed: from now on to its successor.
+static u64 stale(struct vcpu *v, const void *data)
+{
+    struct engine *e = bt_engine(v);
+    struct block *b = block_at_host(&e->blocks, (u64)data - 1), *to;
+    u32 n = b - e->blocks.block;
+    u64 flushes = e->flush_count, host;
+
+    v->phase = PHASE_LOOKUP;
+    bt_fpu_note(v);
+    e->count.lookups++;
+    v->eip = bt_block_linear(e, e->space, b) - v->seg[S_CS].base;
+    e->ran = bt_frame(v)->executed; // 0 without a watch
     host = bt_dispatch(e);
-    // What brought us here may be a slot that is empty, or leads to a block that is gone.
-    slot = slot_find(&e->spaces, bt_linear(v), e->key);
-    if (host >= e->bt.stubs.end && slot != SLOT_NONE && e->bt.opt.chain)
-        space_fill_slot(&e->spaces, e->space, slot, host);
+    if (!e->bt.opt.chain || e->flush_count != flushes || host < e->bt.stubs.end)
+        return host;
+    to = block_at_host(&e->blocks, host);
+    b = &e->blocks.block[n];
+    if (to->entry == host && to->valid && to->eip == b->eip && to->mode == b->mode && to->gpa_page == b->gpa_page &&
+        !to->gpa_page2)
+        bt_redirect(&e->arena, b, host);
     return host;
 }
 
@@ -408,11 +425,15 @@ static u64 changed(struct vcpu *v, const void *data)
     CHECK(b != NULL);
     bt_fpu_note(v);
     bt_state_at(e, b, &e->blocks.insn[b->insn_first]);
-    bt_page_changed(e, b, data);
+    if (bt_page_changed(e, b, data)) {
+        v->gpr[R_ESP] -= e->blocks.insn[b->insn_first].esp_delta;
+        bt_fpu_load(e);
+        return b->entry;
+    }
     return bt_dispatch(e);
 }
 
 const struct bt_callouts bt_engine_callouts = {
-    .lookup = lookup, .slot = slot_, .link = link_exit, .memory = memory, .emulate = emulate, .signal = signal_,
+    .lookup = lookup, .stale = stale, .slot = slot_, .link = link_exit, .memory = memory, .emulate = emulate, .signal = signal_,
     .event = event, .changed = changed,
 };

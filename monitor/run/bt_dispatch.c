@@ -56,7 +56,6 @@ void bt_flush(struct engine *e)
         if (b->valid && b->gpa_page2)
             bt_uncover(e, b->gpa_page2);
     }
-    e->dead_count = 0;
     bt_hot_forget(e);
     blocks_reset(&e->blocks);
     spaces_reset(&e->spaces);
@@ -102,7 +101,6 @@ void bt_hint(struct engine *e, struct block *block, u32 guest_offset, u8 hint)
         next = block_next_in_page(&e->blocks, b);
         if (at - (b->eip & (PAGE_SIZE - 1)) >= b->guest_len)
             continue;
-        e->dead[e->dead_count++ % ARRAY_LEN(e->dead)] = b - e->blocks.block;
         bt_kill(e, b);
     }
 }
@@ -120,19 +118,7 @@ void bt_unhint(struct engine *e, struct block *block)
     if (!any)
         return;
     e->count.reverted++;
-    e->dead[e->dead_count++ % ARRAY_LEN(e->dead)] = block - e->blocks.block;
     bt_kill(e, block);
-}
-
-// Branches of the same page may be patched to a block that a hint has replaced: its entry leads to the new one.
-static void redirect_dead(struct engine *e, const struct block *to)
-{
-    for (u32 i = 0; i < MIN(e->dead_count, ARRAY_LEN(e->dead)); i++) {
-        const struct block *b = &e->blocks.block[e->dead[i]];
-
-        if (b->eip == to->eip && b->mode == to->mode && b->gpa_page == to->gpa_page && !to->gpa_page2)
-            bt_redirect(&e->arena, b, to->entry);
-    }
 }
 
 // Guest calls of user and of kernel code have a stack of return points each, so that a system call does
@@ -302,6 +288,61 @@ static void request_address(struct engine *e, struct bt_request *rq, u32 gpa_pag
     rq->page_slot = bt_page_slot(&e->spaces, gpa_page);
 }
 
+static u64 clock_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+static void count_translation(struct engine *e, const struct bt_code *code, u64 before)
+{
+    e->count.translate_ns += clock_ns() - before;
+    e->count.translated++;
+    for (u32 i = 0; i < SENS_COUNT; i++)
+        e->count.sites[i] += code->sites[i];
+    e->count.guest_bytes += code->block.guest_len;
+    e->count.host_bytes += code->block.host_len;
+}
+
+bool bt_retranslate(struct engine *e, struct block *b)
+{
+    struct vcpu *v = e->v;
+    const struct seg *cs = &v->seg[S_CS];
+    gpa_t gpa = (gpa_t)b->gpa_page << PAGE_SHIFT | (b->eip & ~PAGE_MASK);
+    const u8 *bytes = phys_host(v->mmu->phys, gpa);
+    u32 limit = cs->limit - v->eip, avail = PAGE_SIZE - (b->eip & ~PAGE_MASK);
+    struct bt_request rq = {
+        .bytes = bytes, .compare = bytes, .avail = limit < avail ? limit + 1 : avail, .eip = b->eip, .mode = e->mode,
+        .cs = e->key >> 32, .base = cs->base, .limit = cs->limit,
+    };
+    struct bt_code code;
+    struct emit emit = { e->scratch, e->scratch, e->scratch + BT_MAX_CODE, b->host };
+    enum phase phase = v->phase;
+    u64 before;
+    bool fits;
+
+    // Host return addresses and the x87's last instruction may not change their meaning, nor counts and logs.
+    if (!e->bt.opt.replace || b->mode != e->key || b->ret_count || b->x87 || e->hot ||
+        log_on(v->log, LOG_IN_ASM) || log_on(v->log, LOG_OUT_ASM))
+        return false;
+    before = clock_ns();
+    v->phase = PHASE_TRANSLATE;
+    if (e->hints[b->gpa_page])
+        rq.hints = e->hints[b->gpa_page] + (b->eip & ~PAGE_MASK);
+    fits = bt_translate(&e->bt, &emit, &rq, &code) && code.block.host_len <= b->room && !code.block.ret_count;
+    v->phase = phase;
+    if (!fits)
+        return false;
+    memcpy(arena_rw(&e->arena, (u8 *)(u64)b->host), e->scratch, code.block.host_len);
+    profile_code(v->profile, b->host, e->scratch, code.block.host_len, b->eip, NULL);
+    block_replace(&e->blocks, b, &code.block, code.insn);
+    e->count.replaced++;
+    count_translation(e, &code, before);
+    return true;
+}
+
 static struct block *translate(struct engine *e, gpa_t gpa, bool shared)
 {
     struct vcpu *v = e->v;
@@ -312,7 +353,7 @@ static struct block *translate(struct engine *e, gpa_t gpa, bool shared)
     };
     struct bt_code code;
     struct emit emit;
-    struct timespec before, after;
+    u64 before = clock_ns();
     u8 both[INSN_MAX];
     u32 n;
     enum phase phase = v->phase;
@@ -336,7 +377,6 @@ static struct block *translate(struct engine *e, gpa_t gpa, bool shared)
     if (e->hints[gpa >> PAGE_SHIFT])
         rq.hints = e->hints[gpa >> PAGE_SHIFT] + offset;
     v->phase = PHASE_TRANSLATE;
-    clock_gettime(CLOCK_MONOTONIC, &before);
     for (int attempt = 0; ; attempt++) {
         u8 *room = arena_reserve(&e->arena, BT_MAX_CODE);
 
@@ -355,21 +395,18 @@ static struct block *translate(struct engine *e, gpa_t gpa, bool shared)
         if (page2)
             mmu_protect_code(v, (gpa_t)page2 << PAGE_SHIFT);
     }
-    arena_commit(&e->arena, code.block.host_len);
+    code.block.room = code.block.host_len;
+    if (e->spare) // what it replaces has changed before: the next time it may be longer
+        code.block.room = MIN(code.block.host_len + code.block.host_len / 4, (u32)(emit.end - emit.start));
+    e->spare = false;
+    arena_commit(&e->arena, code.block.room);
     code.block.gpa_page = gpa >> PAGE_SHIFT;
     code.block.gpa_page2 = page2;
     n = block_new(&e->blocks, &code.block, code.insn, code.ret_point);
     if (!code.block.compares)
         bt_cover(e, &code.block);
-    redirect_dead(e, &code.block);
     profile_code(v->profile, code.block.host, emit.start, code.block.host_len, bt_linear(v), NULL);
-    clock_gettime(CLOCK_MONOTONIC, &after);
-    e->count.translate_ns += (after.tv_sec - before.tv_sec) * 1000000000ll + after.tv_nsec - before.tv_nsec;
-    e->count.translated++;
-    for (u32 i = 0; i < SENS_COUNT; i++)
-        e->count.sites[i] += code.sites[i];
-    e->count.guest_bytes += code.block.guest_len;
-    e->count.host_bytes += code.block.host_len;
+    count_translation(e, &code, before);
     trace(e, &code, rq.bytes, emit.start);
     v->phase = phase;
     return &e->blocks.block[n];

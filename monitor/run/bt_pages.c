@@ -2,7 +2,7 @@
 // Guest pages that hold translated code, and are written.
 //
 //   protected --- written often in a short time ---> open
-//   open -------- not seen to change for a while ----> protected when next translated
+//   open -------- code not seen to change for a while, data the same ----> protected when next translated
 //
 // Of a protected page only the blocks that are made of the bytes written become invalid: data lies beside code
 // everywhere in 16-bit systems, and at the seams of others. A write to other bytes takes the checked form; it comes to C if
@@ -121,14 +121,37 @@ static void kill_all(struct engine *e, u32 page)
     struct block *b;
 
     while ((b = block_first_in_page(&e->blocks, page)) || (b = block_first_into_page(&e->blocks, page))) {
-        e->dead[e->dead_count++ % ARRAY_LEN(e->dead)] = b - e->blocks.block;
         bt_kill(e, b);
     }
 }
 
-static bool rested(const struct code_page *p)
+static u32 page_sum(const struct engine *e, u32 page)
 {
-    return clock_now() - p->stamp >= (u32)CODE_REST << p->rest;
+    const u8 *at = phys_host(e->v->mmu->phys, (gpa_t)page << PAGE_SHIFT);
+    u64 sum = 0, word;
+
+    for (u32 i = 0; i < PAGE_SIZE; i += 8) {
+        memcpy(&word, at + i, 8);
+        sum = (sum ^ word) * 0x9e3779b97f4a7c15ull;
+    }
+    return sum >> 32;
+}
+
+// Its code has not been seen to change for a while, nor has anything else in it: data that are written at times would
+// take the checked form again.
+static bool rested(struct engine *e, u32 page)
+{
+    struct code_page *p = &e->code_page[page];
+    u32 sum;
+
+    if (clock_now() - p->stamp < (u32)CODE_REST << p->rest)
+        return false;
+    sum = page_sum(e, page);
+    if (sum == p->sum)
+        return true;
+    p->sum = sum;
+    p->stamp = clock_now();
+    return false;
 }
 
 static void close_page(struct engine *e, u32 page)
@@ -162,6 +185,7 @@ static void note_cost(struct engine *e, u32 page, unsigned cost)
     p->cost = 0;
     p->stamp = now;
     p->open = true;
+    p->sum = page_sum(e, page);
     kill_all(e, page);
     bt_uncover(e, page);
     e->count.opened++;
@@ -245,20 +269,23 @@ static void note_immediates(struct engine *e, const struct block *b, const u8 *o
     }
 }
 
-void bt_page_changed(struct engine *e, struct block *b, const u8 *old)
+bool bt_page_changed(struct engine *e, struct block *b, const u8 *old)
 {
     e->code_page[b->gpa_page].stamp = clock_now();
     e->count.changed++;
     if (!b->valid)
-        return;
+        return false;
     note_immediates(e, b, old);
-    e->dead[e->dead_count++ % ARRAY_LEN(e->dead)] = b - e->blocks.block;
+    if (bt_retranslate(e, b))
+        return true;
     bt_kill(e, b);
+    e->spare = true;
+    return false;
 }
 
 void bt_page_hot(struct engine *e, u32 gpa_page)
 {
-    if (e->code_page[gpa_page].open && rested(&e->code_page[gpa_page]))
+    if (e->code_page[gpa_page].open && rested(e, gpa_page))
         close_page(e, gpa_page);
 }
 
@@ -269,7 +296,7 @@ void bt_pages_rest(struct engine *e)
 
         if (!e->code_page[page].open)
             continue;
-        if (rested(&e->code_page[page]))
+        if (rested(e, page))
             close_page(e, page);
         else
             remember_open(e, page);

@@ -70,6 +70,8 @@ static size_t skip_data(void *arg, u64 address, const u8 *bytes, size_t size)
         memcpy(&site, data, sizeof(site));
         note(l, "emulate %08x", site.eip);
         return sizeof(site) + sizeof(struct insn);
+    } else if (target == stubs->stale) {
+        note(l, "killed: to its successor");
     } else if (target == stubs->changed) {
         note(l, "other code now");
         return l->b->guest_len;

@@ -46,6 +46,7 @@
     X(invalidated, "blocks invalidated")                                                     \
     X(opened, "pages of code whose protection was given up")                                 \
     X(changed, "blocks that found their bytes changed")                                      \
+    X(replaced, "blocks translated anew in their place")                                     \
     X(flushes, "times the code cache was emptied")                                           \
     X(spaces, "spaces cleared")                                                              \
     X(interp_slices, "slices interpreted in modes that are not translated")
@@ -62,6 +63,7 @@ struct bt_watch {
 
 // What bt_pages.c and bt_share.c know of a guest-physical page.
 struct code_page {
+    u32 sum;    // of what was in the open page when that was looked at last
     u32 stamp;  // when the burst began, or the open page's code last changed; by a clock of its own
     u8 cost;    // of the writes of the present burst
     u8 rest;    // how often it was opened, up to a maximum
@@ -107,8 +109,9 @@ struct engine {
     struct {
         u32 host, count;
     } site_faults[256];
-    u32 dead[64], dead_count; // blocks that hints replaced last, a ring
     u64 flush_count, invalidations;
+    u8 scratch[BT_MAX_CODE]; // a block that may replace another one
+    bool spare;              // what is translated next replaces code that changed, and gets room to grow
     u32 missed_eip, missed;  // the last checked access that missed the TLB: whose, and where
     u64 missed_flushes;      // and how many flushes there had been
     u8 *stack;               // the host stacks of translated code, each with a guard page below
@@ -157,6 +160,9 @@ void bt_hint(struct engine *e, struct block *block, u32 guest_offset, u8 hint);
 u8 *bt_hints(struct engine *e, u32 gpa_page);
 // Takes back HINT_FAULTS within a block, which is dropped if there was any.
 void bt_unhint(struct engine *e, struct block *block);
+// Translates a block that compares, is the current mode's, and has found its bytes changed, in its place. False if it
+// can't be.
+bool bt_retranslate(struct engine *e, struct block *b);
 // Sets e->mode (false: MODE_INTERPRET), frame.window, table, seg_* for the current space and segments.
 bool bt_refresh(struct engine *e);
 // After a flush that changed nothing but translations, at CPL 0: true if none was of code, so that the current space holds
@@ -192,8 +198,9 @@ void bt_uncover(struct engine *e, u32 gpa_page);
 void bt_cover(struct engine *e, const struct block *b);
 void bt_kill(struct engine *e, struct block *b);
 static inline bool bt_page_open(const struct engine *e, u32 gpa_page) { return e->code_page[gpa_page].open; }
-// A block of an open page found its bytes changed, which were `old`.
-void bt_page_changed(struct engine *e, struct block *b, const u8 *old);
+// A block of an open page, which control is at the entry of, found its bytes changed, which were `old`. True if it has been
+// translated anew in its place, else it is killed.
+bool bt_page_changed(struct engine *e, struct block *b, const u8 *old);
 // An event met code of this page.
 void bt_page_hot(struct engine *e, u32 gpa_page);
 // At an event: protects pages again that were opened, and have not changed for a while.

@@ -134,7 +134,7 @@ static bool run_case(struct golden *g, const struct way *way, u8 *bytes, u32 len
     if (!rig_translate(&g->rig, &rq, &g->code))
         return false;
     first = g->code.insn[0].host;
-    end = b->insn_count > 1 ? g->code.insn[1].host : b->host_len - bt_stale_len(way->mode);
+    end = b->insn_count > 1 ? g->code.insn[1].host : b->host_len - BT_STALE_LEN;
     fprintf(g->out, "= %u bytes\n", end - first);
     print_code(g, first, end);
     return true;

@@ -39,7 +39,7 @@ static void rig_init(struct rig *r)
 {
     static const struct bt_callouts none = {
         never_called, never_called, never_called, never_called, never_called, never_called,
-        never_called, never_called,
+        never_called, never_called, never_called,
     };
     struct err err;
 
@@ -603,6 +603,9 @@ static void check_branch(struct checker *c, u32 target, bool call)
             complain(c, "compares nothing");
         else if (memcmp(data, c->rq->bytes, c->code->block.guest_len))
             complain(c, "what it compared with is not behind it");
+    } else if (call && target == s->stale) {
+        if (c->at + c->z.length != c->code->block.host_len)
+            complain(c, "the stub of killed blocks is not at the end");
     } else if (!starts(c, target) && (call || (target != s->lookup && target != s->probe && target != s->jump))) {
         complain(c, "branches to %#x", target);
     } else if (!call && starts(c, target)) {
