@@ -213,11 +213,11 @@ static void shift_immediate(struct vcpu *v, const struct insn *insn)
     store(v, &h, sse ? KIND_X : KIND_M, insn->rm, 0);
 }
 
-// ---- MASKMOVQ and MASKMOVDQU. Only bytes whose mask bit is set are accessed.
+// ---- MASKMOVQ and MASKMOVDQU write only bytes whose mask bit is set, but all must be writable, on the host's processors.
 static void maskmov(struct vcpu *v, const struct insn *insn)
 {
     bool sse = insn->prefix & PFX_66;
-    unsigned size = sse ? 16 : 8, first, last;
+    unsigned size = sse ? 16 : 8;
     u8 value[16], mask[16];
     u32 di = insn->addrsize == 2 ? (u16)v->gpr[R_EDI] : v->gpr[R_EDI];
     gla_t gla;
@@ -235,17 +235,13 @@ static void maskmov(struct vcpu *v, const struct insn *insn)
     }
     if (sse && di == -8u) { // two accesses of eight bytes, of which neither runs over 4 GiB
         gla = seg_check(v, insn->seg, di, 8, ACC_WRITE);
-        seg_check(v, insn->seg, 0, 8, ACC_WRITE);
+        mmu_probe(v, seg_check(v, insn->seg, 0, 8, ACC_WRITE), 8, ACC_WRITE, user(v));
+        mmu_probe(v, gla, 8, ACC_WRITE, user(v));
     } else {
         gla = seg_check(v, insn->seg, di, size, ACC_WRITE);
+        mmu_probe(v, gla, size, ACC_WRITE, user(v));
     }
-    for (first = 0; first < size && !(mask[first] & 0x80); first++)
-        ;
-    for (last = size; last > first && !(mask[last - 1] & 0x80); last--)
-        ;
-    if (first < last)
-        mmu_probe(v, gla + first, last - first, ACC_WRITE, user(v));
-    for (unsigned i = first; i < last; i++)
+    for (unsigned i = 0; i < size; i++)
         if (mask[i] & 0x80)
             mmu_write8(v, gla + i, value[i], user(v));
     if (!sse)
