@@ -179,6 +179,18 @@ static void check_segment(struct trans *t, unsigned seg, u32 max, unsigned size,
     check_limit(t, size - 1);
 }
 
+// An access may not run over 4 GiB, whatever the base.
+static void check_top(struct trans *t, unsigned size)
+{
+    struct emit *e = t->e;
+
+    emit_mov64_rr(e, H_R9, H_RCX);
+    emit_rm(e, E_W, 0x8d, H_RCX, &(struct hmem){ H_R8, -1, 0, size - 1 });   // lea rcx, [r8+size-1]
+    emit8(e, 0x48), emit8(e, 0x0f), emit8(e, 0xc9);                          // bswap rcx
+    emit_mov_rr(e, H_RCX, H_RCX);
+    go_on_if_zero(t);
+}
+
 static void add_base(struct trans *t, unsigned seg)
 {
     emit_load(t->e, H_R9, H_VCPU, SEG_OFF(seg, base));
@@ -196,6 +208,8 @@ struct hmem segment_operand(struct trans *t, unsigned seg, u32 max, unsigned siz
     }
     if (limits)
         check_segment(t, seg, max, size, access);
+    else if ((u64)max + size - 1 > ~0u)
+        check_top(t, size);
     if (checked(t)) {
         add_base(t, seg);
         return check_linear(t, size, access, limits ? VCPU_OFF(asid) : FRAME_OFF(seg_asid) + 4 * (i32)seg);

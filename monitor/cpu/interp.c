@@ -140,7 +140,7 @@ decode(struct vcpu *v, struct decoded *cache, struct decoded *scratch)
                  ((bytes[1] ^ d->bytes[1]) & d->mask[1]) |
                  (d->mode ^ (cs->attr & SEG_DB))))
         return decode_miss(v, d);
-    if (unlikely(v->eip > cs->limit || d->insn.len - 1u > cs->limit - v->eip))
+    if (unlikely(v->eip > cs->limit || (d->insn.len - 1u > cs->limit - v->eip && cs->limit != ~0u)))
         raise_gp(v, 0);
     return d;
 }

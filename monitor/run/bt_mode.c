@@ -117,7 +117,8 @@ u32 bt_mode(const struct vcpu *v)
     const struct seg *cs = &v->seg[S_CS], *ss = &v->seg[S_SS];
     u32 mode;
 
-    if (v->eflags & FL_TF || v->dr[7] & 0xff || (v->eflags & FL_AC && v->cr0 & CR0_AM && v->cpl == 3))
+    // While FERR# is asserted, what the unit does has to be seen: FNCLEX ends it.
+    if (v->ferr_level || v->eflags & FL_TF || v->dr[7] & 0xff || (v->eflags & FL_AC && v->cr0 & CR0_AM && v->cpl == 3))
         return MODE_INTERPRET;
     if (likely(vcpu_protected(v) && cs->attr & SEG_DB && cs->attr & SEG_R && !cs->base && cs->limit == ~0u &&
                ss->attr & SEG_DB && flat_data(ss)))

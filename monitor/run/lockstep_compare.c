@@ -73,7 +73,8 @@ void compare_fpu(struct lockstep *ls)
         u16 at, len;
         const char *name;
     } part[] = {
-        { 0, 6, "x87 control, status or tag word" }, { 6, 18, "an x87 pointer" }, { 24, 4, "MXCSR" }, { 32, 128, "an x87 register" },
+        { 0, 6, "x87 control, status or tag word" }, { 6, 18, "an x87 pointer" },
+        { 24, 4, "MXCSR" }, { 32, 128, "an x87 register" },
         { 160, 128, "an XMM register" },
     };
 

@@ -57,6 +57,7 @@ struct machine {
     const struct engine_ops *ops;
     struct engine *engine;
     struct vcpu *v;
+    struct cpu_model model;
     struct mmu mmu;
     struct phys phys;
     struct bus bus;

@@ -48,7 +48,9 @@ static bool build(struct machine *m, const char *options, struct err *err)
         return err_set(err, EXIT_HOST, "no memory for a CPU");
     m->v = v;
     v->bus = &m->bus;
-    v->model = cpu_model_find("max");
+    m->model = *cpu_model_find("max");
+    m->model.isa &= ~(BIT(ISA_RDRAND) | BIT(ISA_RDSEED)); // two engines would get two numbers
+    v->model = &m->model;
     v->log = &m->log;
     v->intr_ack = acknowledge;
     v->pic = m;
