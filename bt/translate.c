@@ -70,6 +70,7 @@ static void find_dead_flags(struct trans *t)
         bool quiet = !insn->sensitive && insn->flow == FLOW_NONE && insn->op != OP1(0xd7) && !flips &&
                      (insn->mem == MEM_NONE || insn->mem == MEM_ADDRESS) && !emulated(t, i) &&
                      !(insn->attr & (INSN_X87 | INSN_MMX | INSN_SSE | INSN_STRING | INSN_STACK | INSN_STOP)) &&
+                     insn->op != OP1(0xd4) && // AAM 0: #DE
                      !((insn->op == OP1(0xf6) || insn->op == OP1(0xf7)) && insn->reg >= 6);
 
         if (quiet)

@@ -72,7 +72,8 @@ static void *grow(void *array, u32 *capacity, u32 count, u32 more, size_t size)
         want *= 2;
     if (want != *capacity) {
         array = realloc(array, want * size);
-        CHECK(array != NULL);
+        if (!array)
+            err_no_memory("the translator's tables");
         *capacity = want;
     }
     return array;

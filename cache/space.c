@@ -91,9 +91,9 @@ static void table_create(struct spaces *s, struct space *space)
     struct space_table *t = mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE,
                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-    CHECK(t != MAP_FAILED);
-    CHECK(mmap(t->jump, JUMP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, s->empty_jumps, 0) ==
-          t->jump);
+    if (t == MAP_FAILED || mmap(t->jump, JUMP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, s->empty_jumps,
+                                0) == MAP_FAILED)
+        err_no_memory("the translator's tables");
     for (u32 i = 0; i < s->slot_count; i++)
         t->slot[i] = s->empty_slot;
     t->far[0].eip = far_empty(0);
@@ -161,7 +161,8 @@ static void journal(struct space *space, u32 at)
         space->journal_capacity = space->journal_capacity ? space->journal_capacity * 2 : 256;
         space->journal = realloc(space->journal,
                                  space->journal_capacity * sizeof(*space->journal));
-        CHECK(space->journal != NULL);
+        if (!space->journal)
+            err_no_memory("the translator's tables");
     }
     space->journal[space->journal_count++] = at;
 }

@@ -26,4 +26,8 @@ struct err {
 bool err_set(struct err *e, enum exit_status status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+// In mid-run: the host gave no memory or mapping for `what`, without which the guest cannot go on. Says so in a sentence
+// and exits with EXIT_HOST.
+_Noreturn void err_no_memory(const char *what);
+
 #endif

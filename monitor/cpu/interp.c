@@ -12,6 +12,7 @@
 #include "exec.h"
 #include "local.h"
 #include "mem.h"
+#include "monitor/base/err.h"
 
 #include <stdlib.h>
 
@@ -271,7 +272,8 @@ enum cpu_exit interp_run(struct vcpu *v, u64 budget)
 
     if (!v->decoded) {
         v->decoded = aligned_alloc(64, DCACHE_SIZE * sizeof(*v->decoded));
-        CHECK(v->decoded);
+        if (!v->decoded)
+            err_no_memory("the interpreter");
         for (unsigned i = 0; i < DCACHE_SIZE; i++)
             v->decoded[i].mode = MODE_EMPTY;
     }

@@ -84,7 +84,8 @@ u8 *bt_hints(struct engine *e, u32 gpa_page)
 
     if (!*page)
         *page = calloc(1, PAGE_SIZE);
-    CHECK(*page != NULL);
+    if (!*page)
+        err_no_memory("the translator");
     return *page;
 }
 
@@ -148,7 +149,8 @@ static bool young(struct engine *e, const struct window *w)
         return false;
     if (w->id >= e->aspaces) {
         e->aspace = realloc(e->aspace, (w->id + 1) * sizeof(*e->aspace));
-        CHECK(e->aspace != NULL);
+        if (!e->aspace)
+            err_no_memory("the translator");
         memset(e->aspace + e->aspaces, 0, (w->id + 1 - e->aspaces) * sizeof(*e->aspace));
         e->aspaces = w->id + 1;
     }

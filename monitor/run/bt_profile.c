@@ -88,7 +88,8 @@ void bt_print_hot(struct engine *e, unsigned n, FILE *f)
     if (!e->hot)
         return;
     hot = calloc(count + 1, sizeof(*hot));
-    CHECK(hot != NULL);
+    if (!hot)
+        err_no_memory("the list of hot blocks");
     for (u32 i = 1; i <= count; i++) {
         hot[i - 1] = (struct hot_block){ i, (u64)e->hot[i] * e->blocks.block[i].insn_count };
         all += (double)hot[i - 1].insns;

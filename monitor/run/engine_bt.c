@@ -73,7 +73,8 @@ static bool parse_options(struct bt_options *opt, const char *text, struct err *
     if (!text)
         return true;
     copy = strdup(text);
-    CHECK(copy != NULL);
+    if (!copy)
+        return err_set(err, EXIT_HOST, "out of memory");
     for (item = strtok_r(copy, ",", &save); item && fine; item = strtok_r(NULL, ",", &save)) {
         char *value = strchr(item, '=');
 

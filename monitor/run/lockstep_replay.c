@@ -17,7 +17,8 @@ static void push(struct lockstep *ls, struct input in)
     if (ls->count == ls->capacity) {
         ls->capacity = ls->capacity ? 2 * ls->capacity : 256;
         ls->queue = realloc(ls->queue, ls->capacity * sizeof(*ls->queue));
-        CHECK(ls->queue != NULL);
+        if (!ls->queue)
+            err_no_memory("lockstep");
     }
     ls->queue[ls->count++] = in;
     log_record(ls, &in);
@@ -101,7 +102,8 @@ void replay_memory(struct lockstep *ls, gpa_t gpa, size_t len)
 {
     u8 *bytes = malloc(len);
 
-    CHECK(bytes != NULL);
+    if (!bytes)
+        err_no_memory("lockstep");
     phys_read(ls->v->mmu->phys, gpa, bytes, len);
     push(ls, (struct input){ .kind = IN_MEMORY, .gpa = gpa, .value = len, .bytes = bytes });
 }

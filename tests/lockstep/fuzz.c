@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The guest fuzzer (README.md): fuzz [--seed N] [--cases N] [--seconds N] [--case N] [--bt OPTIONS] [--keep-going]
+// The guest fuzzer (README.md): fuzz [--seed N] [--cases N] [--seconds N] [--case N] [--bt OPTIONS]
+//     [--refuse N] [--memory] [--keep-going]
 //
 // Each guest runs under the lockstep engine, disturbed by interrupts, NMIs, DMA and the A20 gate at places that its number
 // determines; then, if it ends by itself, in the interpreter and in the translator at full speed with some set of options,
@@ -31,13 +32,15 @@ static const char *const bt_options[] = {
 
 struct shared { // with the parent
     u64 number;         // of the guest that runs
-    u64 cases, instructions, exits, interrupts, inputs, wild, compared, kicked, failures;
+    u64 cases, instructions, exits, interrupts, inputs, wild, compared, kicked, refused, asked, failures;
     bool done;
 };
 
 struct fuzz {
     u64 seed, cases, seconds;
     const char *options; // of the lockstep engine
+    unsigned refuse;     // one in so many host mappings
+    bool memory;         // requests for memory, one in each run
     bool keep_going;
     struct shared *shared;
     struct machine *lockstep, *interp, *bt[ARRAY_LEN(bt_options)];
@@ -247,10 +250,16 @@ static bool run_alone(struct fuzz *z, struct rng *rng)
 static bool run_case(struct fuzz *z, u64 number)
 {
     struct rng rng = { ~number };
+    u64 refused = refuse_refused();
+    bool same;
 
     z->shared->number = number;
     guest_make(&z->guest, number);
-    if (run_lockstep(z, &rng) && run_alone(z, &rng))
+    refuse_maps(number, z->refuse);
+    same = run_lockstep(z, &rng) && run_alone(z, &rng);
+    refuse_maps(0, 0);
+    z->shared->refused += refuse_refused() - refused;
+    if (same)
         return true;
     fprintf(stderr, "fuzz: guest %llu (%s) differs; again: fuzz --case %llu\n", (unsigned long long)number, z->guest.mode,
             (unsigned long long)number);
@@ -258,12 +267,11 @@ static bool run_case(struct fuzz *z, u64 number)
 }
 
 // ---- Processes
-static void child(struct fuzz *z, u64 first, time_t until)
+static void build_machines(struct fuzz *z)
 {
     struct sigaction action = { .sa_handler = tick, .sa_flags = SA_RESTART | SA_ONSTACK };
 
     sigfillset(&action.sa_mask); // the kick comes when translated code goes on
-
     sigaction(SIGALRM, &action, NULL);
     z->lockstep = machine_new("lockstep", z->options);
     z->interp = machine_new("interp", NULL);
@@ -271,6 +279,62 @@ static void child(struct fuzz *z, u64 first, time_t until)
         _exit(2);
     z->lockstep->ran = z->lockstep->engine->watch->ran;
     z->lockstep->engine->watch->ran = ran;
+}
+
+// One guest, from the first allocation on, to which the host refuses request `at`.
+static int run_poor(struct fuzz *z, u64 number, u64 at, FILE *messages)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        dup2(fileno(messages), STDERR_FILENO);
+        refuse_memory(at);
+        build_machines(z);
+        status = !run_case(z, number);
+        z->shared->asked = refuse_asked();
+        _exit(status);
+    }
+    waitpid(pid, &status, 0);
+    return status;
+}
+
+// Works, or says in one sentence why not.
+static bool poor_but_honest(struct fuzz *z, u64 number, u64 at)
+{
+    FILE *messages = tmpfile();
+    int status, lines = 0, c;
+
+    if (!messages)
+        exit(2);
+    status = run_poor(z, number, at, messages);
+    rewind(messages);
+    while ((c = getc(messages)) != EOF)
+        lines += c == '\n';
+    fclose(messages);
+    z->shared->refused += at && at <= z->shared->asked;
+    if (WIFEXITED(status) && ((WEXITSTATUS(status) == 0 && !lines) || (at && WEXITSTATUS(status) == EXIT_HOST && lines == 1)))
+        return true;
+    fprintf(stderr, "fuzz: guest %llu, request %llu for memory refused: status %#x, %d lines\n", (unsigned long long)number,
+            (unsigned long long)at, status, lines);
+    z->shared->failures++;
+    return false;
+}
+
+static void poor(struct fuzz *z, time_t until)
+{
+    struct rng rng = { z->seed };
+
+    for (u64 n = z->seed; z->shared->cases < z->cases && time(NULL) < until; n++, z->shared->cases++)
+        if (poor_but_honest(z, n, 0))
+            for (unsigned i = 0; i < 8 && time(NULL) < until; i++)
+                poor_but_honest(z, n, 1 + rng_below(&rng, z->shared->asked));
+    z->shared->done = true;
+}
+
+static void child(struct fuzz *z, u64 first, time_t until)
+{
+    build_machines(z);
     for (u64 n = first; z->shared->cases < z->cases && time(NULL) < until; n++) {
         bool fine = run_case(z, n);
 
@@ -318,7 +382,8 @@ static void report(const struct shared *s)
     } line[] = {
         { s->cases, "guests" }, { s->instructions, "instructions in lockstep" }, { s->exits, "exits compared" },
         { s->interrupts, "interrupts" }, { s->inputs, "inputs" }, { s->wild, "page tables of their own" },
-        { s->compared, "ends compared" }, { s->kicked, "kicked" }, { s->failures, "failures" },
+        { s->compared, "ends compared" }, { s->kicked, "kicked" }, { s->refused, "refusals" },
+        { s->failures, "failures" },
     };
 
     for (unsigned i = 0; i < ARRAY_LEN(line); i++)
@@ -348,11 +413,15 @@ int main(int argc, char **argv)
             z.seed = number_of(argv[++i]), z.cases = 1;
         else if (strcmp(argv[i], "--bt") == 0 && i + 1 < argc)
             z.options = argv[++i];
+        else if (strcmp(argv[i], "--refuse") == 0)
+            z.refuse = number_of(argv[++i]);
+        else if (strcmp(argv[i], "--memory") == 0)
+            z.memory = true;
         else if (strcmp(argv[i], "--keep-going") == 0)
             z.keep_going = true;
         else
             return fprintf(stderr, "usage: fuzz [--seed N] [--cases N] [--seconds N] [--case N] [--bt OPTIONS] "
-                                   "[--keep-going]\n"), 2;
+                                   "[--refuse N] [--memory] [--keep-going]\n"), 2;
     }
     z.shared = mmap(NULL, sizeof(*z.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (z.shared == MAP_FAILED)
@@ -360,6 +429,8 @@ int main(int argc, char **argv)
     printf("seed %llu\n", (unsigned long long)z.seed);
     fflush(stdout);
     until = time(NULL) + (time_t)z.seconds;
+    if (z.memory)
+        poor(&z, until);
     for (first = z.seed; !z.shared->done && time(NULL) < until && z.shared->cases < z.cases; first = z.shared->number + 1) {
         pid_t pid = fork();
 

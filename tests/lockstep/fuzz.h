@@ -77,6 +77,15 @@ void machine_load(struct machine *m, const struct guest *g);
 // Something from outside, at a place that the caller chose: an interrupt, DMA, or a change of the physical map.
 void machine_disturb(struct machine *m, struct rng *rng);
 
+// ---- refuse.c
+// From now on one of `one_in` host mappings that make windows is refused; 0: none.
+void refuse_maps(u64 seed, unsigned one_in);
+// The Nth request for memory from now on is refused; 0: none.
+void refuse_memory(u64 at);
+// Since then; and mappings and memory that were refused.
+u64 refuse_asked(void);
+u64 refuse_refused(void);
+
 // ---- guest.c, code.c
 void guest_make(struct guest *g, u64 number);
 // Another start in the same memory and mode: other registers, and elsewhere in the code.

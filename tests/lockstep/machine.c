@@ -51,6 +51,7 @@ static bool build(struct machine *m, const char *options, struct err *err)
     m->model = *cpu_model_find("max");
     m->model.isa &= ~(BIT(ISA_RDRAND) | BIT(ISA_RDSEED)); // two engines would get two numbers
     v->model = &m->model;
+    v->fpu_blind = true;
     v->log = &m->log;
     v->intr_ack = acknowledge;
     v->pic = m;
@@ -71,7 +72,7 @@ struct machine *machine_new(const char *engine, const char *options)
     struct err err = { 0 };
 
     if (!m)
-        return NULL;
+        return fprintf(stderr, "fuzz: out of memory\n"), NULL;
     m->log.file = stderr;
     m->ops = engine_find(engine);
     if (m->ops && build(m, options, &err))
