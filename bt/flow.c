@@ -347,17 +347,22 @@ void flow_translate(struct trans *t, const struct insn *insn)
         jump_table(t, 4);
         t->ended = true;
         break;
-    case FLOW_ICALL:
+    case FLOW_ICALL: {
+        bool kept = stack_is_simple(t); // then the push leaves r8 alone
+
         load_target(t, insn);
-        emit_store(e, H_VCPU, FRAME_OFF(tmp), H_R8);
+        if (!kept)
+            emit_store(e, H_VCPU, FRAME_OFF(tmp), H_R8);
         push_return(t, insn);
-        emit_load(e, H_R8, H_VCPU, FRAME_OFF(tmp));
+        if (!kept)
+            emit_load(e, H_R8, H_VCPU, FRAME_OFF(tmp));
         jump_table(t, t->bt->opt.returns ? 2 : 4);
         if (t->bt->opt.returns)
             return_point(t, insn);
         else
             t->ended = true;
         break;
+    }
     default:
         emit_emulate(t, insn);
         t->ended = true;

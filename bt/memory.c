@@ -268,6 +268,11 @@ struct hmem stack_operand(struct trans *t, i32 offset, unsigned size, enum mem_a
     return segment_operand(t, S_SS, sp ? 0xffff : ~0u, size, access);
 }
 
+bool stack_is_simple(const struct trans *t)
+{
+    return !trans_mode(t, MODE_STACK16) && seg_flat(t, S_SS) && !checked(t) && !wraps(t);
+}
+
 void stack_move(struct trans *t, i32 n, bool keep)
 {
     unsigned scratch = keep ? H_R9 : H_R8;

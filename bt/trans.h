@@ -71,6 +71,8 @@ void flush_delta(struct trans *t);
 // before it. Uses r8, r10 and (checked form) r9 and r11. State is that before the instruction when it can fault.
 struct hmem mem_operand(struct trans *t, const struct insn *insn, unsigned size, enum mem_access access);
 struct hmem stack_operand(struct trans *t, i32 offset, unsigned size, enum mem_access access);
+// Whether stack_operand needs no registers, nor stack_move.
+bool stack_is_simple(const struct trans *t);
 // The offset is in r8d, and at most max.
 struct hmem segment_operand(struct trans *t, unsigned seg, u32 max, unsigned size, enum mem_access access);
 // The offset is in a register, of which an address size of 2 takes the lower half.
