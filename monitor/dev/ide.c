@@ -160,6 +160,8 @@ static void command(struct ide_channel *ch, u8 value)
 {
     struct ide_drive *d = ide_selected(ch);
 
+    if (value == 0x90 && d->kind == IDE_NONE) // EXECUTE DEVICE DIAGNOSTIC is for both drives
+        d = &ch->drive[d == ch->drive];
     if (d->kind == IDE_NONE)
         return;
     // Only DEVICE RESET gets through to a busy drive, and only to one with packets.

@@ -105,6 +105,20 @@ START_TEST(signatures)
     ck_assert_uint_eq(in(CD + 5), 0xeb);
     out(BASE + 6, 0xb0); // nobody there: drive 0 answers with status 0
     ck_assert_uint_eq(in(BASE + 7), 0);
+    // EXECUTE DEVICE DIAGNOSTIC is for both drives, and selects the first.
+    out(BASE + 4, 0x55);
+    out(BASE + 7, 0x90);
+    AWAIT(r, board, in(BM + 2) & 4);
+    out(BM + 2, 4);
+    ck_assert_uint_eq(in(BASE + 6) & 0x10, 0);
+    ck_assert_uint_eq(in(BASE + 7), 0x50);
+    ck_assert_uint_eq(in(BASE + 1), 1);
+    ck_assert_uint_eq(in(BASE + 4), 0);
+    out(BASE + 6, 0xb0);
+    command(BASE, 0xb0, 0, 1, 0x20); // any other one finds nobody
+    rig_run(r, board, 1000000000);
+    ck_assert_uint_eq(in(BASE + 7), 0);
+    ck_assert_uint_eq(in(BM + 2) & 4, 0);
 }
 END_TEST
 
