@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+_Static_assert(sizeof(struct block) == 64, "some bytes more are megabytes");
+
 #define HASH_BITS 17
 #define PAGES (1u << 20)
 
@@ -79,15 +81,66 @@ static void *grow(void *array, u32 *capacity, u32 count, u32 more, size_t size)
     return array;
 }
 
+// An instruction is packed as its distance in host code from the one before it, two bytes more if that is long, with a bit
+// that says whether a new esp_delta follows; and a byte with the length of the one before it, and flags.
+#define PACKED_MAX (BLOCK_INSNS * 6)
+#define PACKED_LONG 127
+#define PACKED_ESP 128
+
+static u32 pack(const struct block_insn *insn, unsigned count, u8 *to)
+{
+    struct block_insn at = { 0 };
+    u8 *start = to;
+
+    for (unsigned i = 0; i < count; at = insn[i++]) {
+        u32 host = insn[i].host - at.host, guest = insn[i].guest - at.guest;
+        bool esp = insn[i].esp_delta != at.esp_delta;
+
+        CHECK(guest < 16 && insn[i].flags < 16 && host <= 0xffff);
+        *to++ = MIN(host, PACKED_LONG) | (esp ? PACKED_ESP : 0);
+        if (host >= PACKED_LONG) {
+            memcpy(to, &insn[i].host, 2);
+            to += 2;
+        }
+        *to++ = guest << 4 | insn[i].flags;
+        if (esp) {
+            memcpy(to, &insn[i].esp_delta, 2);
+            to += 2;
+        }
+    }
+    return to - start;
+}
+
+static const u8 *unpack(const u8 *from, struct block_insn *at)
+{
+    u8 host = *from++, bits;
+
+    if ((host & ~PACKED_ESP) == PACKED_LONG) {
+        memcpy(&at->host, from, 2);
+        from += 2;
+    } else {
+        at->host += host & ~PACKED_ESP;
+    }
+    bits = *from++;
+    at->guest += bits >> 4;
+    at->flags = bits & 15;
+    if (host & PACKED_ESP) {
+        memcpy(&at->esp_delta, from, 2);
+        from += 2;
+    }
+    return from;
+}
+
 u32 block_new(struct blocks *b, const struct block *proto, const struct block_insn *insn,
               const u32 *ret_point)
 {
     u32 n = b->count + 1, h = hash_key(proto->gpa_page, proto->eip, proto->mode);
     struct block *block;
+    u8 packed[PACKED_MAX];
+    u32 len = pack(insn, proto->insn_count, packed);
 
     b->block = grow(b->block, &b->capacity, n, 1, sizeof(*b->block));
-    b->insn = grow(b->insn, &b->insn_capacity, b->insn_count, proto->insn_count,
-                   sizeof(*b->insn));
+    b->insn = grow(b->insn, &b->insn_capacity, b->insn_count, len, 1);
     b->ret_point = grow(b->ret_point, &b->ret_capacity, b->ret_count, proto->ret_count,
                         sizeof(*b->ret_point));
     block = &b->block[n];
@@ -95,9 +148,9 @@ u32 block_new(struct blocks *b, const struct block *proto, const struct block_in
     CHECK(b->count == 0 || block->host >= b->block[b->count].host + b->block[b->count].host_len);
     b->count = n;
     block->insn_first = b->insn_count;
-    block->insn_room = proto->insn_count;
-    memcpy(b->insn + b->insn_count, insn, proto->insn_count * sizeof(*insn));
-    b->insn_count += proto->insn_count;
+    block->insn_room = len;
+    memcpy(b->insn + b->insn_count, packed, len);
+    b->insn_count += len;
     block->ret_first = b->ret_count;
     memcpy(b->ret_point + b->ret_count, ret_point, proto->ret_count * sizeof(*ret_point));
     b->ret_count += proto->ret_count;
@@ -115,14 +168,17 @@ u32 block_new(struct blocks *b, const struct block *proto, const struct block_in
 
 void block_replace(struct blocks *b, struct block *block, const struct block *proto, const struct block_insn *insn)
 {
+    u8 packed[PACKED_MAX];
+    u32 len = pack(insn, proto->insn_count, packed);
+
     CHECK(block->valid && proto->host == block->host && proto->host_len <= block->room && !proto->ret_count);
-    if (proto->insn_count > block->insn_room) {
-        b->insn = grow(b->insn, &b->insn_capacity, b->insn_count, proto->insn_count, sizeof(*b->insn));
+    if (len > block->insn_room) {
+        b->insn = grow(b->insn, &b->insn_capacity, b->insn_count, len, 1);
         block->insn_first = b->insn_count;
-        block->insn_room = proto->insn_count;
-        b->insn_count += proto->insn_count;
+        block->insn_room = len;
+        b->insn_count += len;
     }
-    memcpy(b->insn + block->insn_first, insn, proto->insn_count * sizeof(*insn));
+    memcpy(b->insn + block->insn_first, packed, len);
     block->insn_count = proto->insn_count;
     block->host_len = proto->host_len;
     block->guest_len = proto->guest_len;
@@ -206,19 +262,24 @@ void block_invalidate(struct blocks *b, struct block *block)
     block->valid = false;
 }
 
-const struct block_insn *block_insn_at_host(const struct blocks *b, const struct block *block,
-                                            u64 host)
+const struct block_insn *block_insns(struct blocks *b, const struct block *block)
 {
-    const struct block_insn *insn = b->insn + block->insn_first;
-    u32 lo = 0, hi = block->insn_count;
+    const u8 *from = b->insn + block->insn_first;
+    struct block_insn at = { 0 };
 
-    while (hi - lo > 1) {
-        u32 mid = (lo + hi) / 2;
-
-        if (block->host + insn[mid].host <= host)
-            lo = mid;
-        else
-            hi = mid;
+    for (unsigned i = 0; i < block->insn_count; i++) {
+        from = unpack(from, &at);
+        b->unpacked[i] = at;
     }
+    return b->unpacked;
+}
+
+const struct block_insn *block_insn_at_host(struct blocks *b, const struct block *block, u64 host)
+{
+    const struct block_insn *insn = block_insns(b, block);
+    u32 lo = 0;
+
+    while (lo + 1 < block->insn_count && block->host + insn[lo + 1].host <= host)
+        lo++;
     return &insn[lo];
 }

@@ -32,36 +32,40 @@ enum { // block_insn.flags
     BLOCK_INSN_CMPS = BIT(3),   // with REP: of its two operands the host may look at either one first
 };
 
-struct block {
+#define BLOCK_INSNS 65 // at most
+
+struct block { // a cache line
     // The key (together with the guest bytes themselves).
+    u64 mode;       // what else it was translated under: the engine's (bt_mode_key)
     u32 gpa_page;   // guest-physical page number
     u32 gpa_page2;  // the page its only instruction runs on into; 0: none (page 0 is never the second)
     u32 eip;        // linear address of the first instruction (CS base + EIP)
-    u64 mode;       // what else it was translated under: the engine's (bt_mode_key)
     // Its code, in the arena's executable view.
     u32 host;       // start (the indirect entry)
     u32 entry;      // direct entry
-    u32 host_len, room; // bytes, and how many there are for it
-    u32 guest_len;
-    u32 insn_first; // its struct block_insn are insn[insn_first .. insn_first + insn_count)
-    u16 insn_count, insn_room;
-    u16 ret_count;  // return points: ret_point[ret_first ..), host addresses
-    u32 ret_first;
+    u32 insn_first; // its instructions are packed in insn[insn_first .. insn_first + insn_room)
+    u32 ret_first;  // return points: ret_point[ret_first ..), host addresses
+    u32 hash_next, page_next, page2_next; // chains, by number
+    u16 host_len, room; // bytes, and how many there are for it
+    u16 guest_len;
+    u16 insn_room;
+    u8 insn_count;
+    u8 ret_count;
     bool valid;
     bool compares;  // compares its bytes when entered: its page need not be protected
     bool x87;       // the host's pointer to its last x87 instruction may lead here
-    u32 hash_next, page_next, page2_next; // chains, by number
 };
 
 struct blocks {
     struct block *block;  // [1..count]
     u32 count, capacity;
-    struct block_insn *insn;
+    u8 *insn;             // packed: two bytes each, mostly (block.c)
     u32 insn_count, insn_capacity;
     u32 *ret_point;
     u32 ret_count, ret_capacity;
     u32 *hash;            // heads, by key
     u32 *page, *page2;    // heads, by guest-physical page number (4 GiB)
+    struct block_insn unpacked[BLOCK_INSNS];
 };
 
 bool blocks_init(struct blocks *b, struct err *err);
@@ -88,8 +92,14 @@ struct block *block_next_in_page(struct blocks *b, struct block *block);
 // The block is found by key and page no longer. It leaves the chains of its pages when they are next followed.
 void block_invalidate(struct blocks *b, struct block *block);
 
-// The instruction of block whose host code holds this host address (the last one that starts at or before it).
-const struct block_insn *block_insn_at_host(const struct blocks *b, const struct block *block,
-                                            u64 host);
+// A block's instructions, and the one whose host code holds a host address (the last one that starts at or before it). They
+// lie in b->unpacked, until the next call of either.
+const struct block_insn *block_insns(struct blocks *b, const struct block *block);
+const struct block_insn *block_insn_at_host(struct blocks *b, const struct block *block, u64 host);
+// Memory that blocks take beside their code, in bytes.
+static inline u32 blocks_bytes(const struct blocks *b)
+{
+    return b->count * sizeof(*b->block) + b->insn_count + b->ret_count * sizeof(*b->ret_point);
+}
 
 #endif

@@ -390,7 +390,7 @@ static u64 event(struct vcpu *v, const void *data)
     CHECK(b != NULL);
     {
         const struct block_insn *insn = block_insn_at_host(&e->blocks, b, f->resume);
-        const struct block_insn *first = &e->blocks.insn[b->insn_first];
+        const struct block_insn *first = e->blocks.unpacked;
 
         if (b->host + insn->host >= f->resume) { // a block that compares does so before its first instruction
             if (insn->flags & BLOCK_INSN_REP) { // may have done some iterations: RF tells, which the emulator sets
@@ -424,9 +424,9 @@ static u64 changed(struct vcpu *v, const void *data)
     v->phase = PHASE_LOOKUP;
     CHECK(b != NULL);
     bt_fpu_note(v);
-    bt_state_at(e, b, &e->blocks.insn[b->insn_first]);
+    bt_state_at(e, b, block_insns(&e->blocks, b));
     if (bt_page_changed(e, b, data)) {
-        v->gpr[R_ESP] -= e->blocks.insn[b->insn_first].esp_delta;
+        v->gpr[R_ESP] -= block_insns(&e->blocks, b)->esp_delta;
         bt_fpu_load(e);
         return b->entry;
     }

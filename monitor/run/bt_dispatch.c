@@ -19,7 +19,7 @@ void bt_ran_to(struct engine *e, u64 host, u32 more)
         return;
     b = block_at_host(&e->blocks, host);
     CHECK(b != NULL);
-    e->ran = block_insn_at_host(&e->blocks, b, host) - &e->blocks.insn[b->insn_first] + more;
+    e->ran = block_insn_at_host(&e->blocks, b, host) - e->blocks.unpacked + more;
 }
 
 static bool tell_watch(struct engine *e)
@@ -382,7 +382,7 @@ static struct block *translate(struct engine *e, gpa_t gpa, bool shared)
     for (int attempt = 0; ; attempt++) {
         u8 *room = arena_reserve(&e->arena, BT_MAX_CODE);
 
-        if (room) {
+        if (room && e->arena.used + blocks_bytes(&e->blocks) < e->bt.opt.cache_size) {
             rq.counter = bt_hot_counter(e);
             request_address(e, &rq, gpa >> PAGE_SHIFT, shared);
             emit = (struct emit){ room, room, room + BT_MAX_CODE, (u64)arena_rx(&e->arena, room) };

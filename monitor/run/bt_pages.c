@@ -246,7 +246,7 @@ void bt_code_write(void *opaque, gpa_t gpa, u32 len)
 // If nothing but immediates has changed, they are to be read from now on; if other things have, this is other code.
 static void note_immediates(struct engine *e, const struct block *b, const u8 *old)
 {
-    const struct block_insn *insn = &e->blocks.insn[b->insn_first];
+    const struct block_insn *insn = block_insns(&e->blocks, b);
     const u8 *now = phys_host(e->v->mmu->phys, (gpa_t)b->gpa_page << PAGE_SHIFT | (b->eip & ~PAGE_MASK));
     u8 *hints = bt_hints(e, b->gpa_page) + (b->eip & ~PAGE_MASK);
     bool only = true;

@@ -75,7 +75,7 @@ static void print_block(struct engine *e, const struct block *b, u32 executions,
     if (!b->valid)
         fprintf(f, "  (invalidated since)\n");
     else if (guest && !b->gpa_page2)
-        bt_trace_block(e, f, b, &e->blocks.insn[b->insn_first], guest, arena_rw(&e->arena,
+        bt_trace_block(e, f, b, block_insns(&e->blocks, b), guest, arena_rw(&e->arena,
                                                                                 (u8 *)(u64)b->host));
 }
 

@@ -157,7 +157,7 @@ static void print_block(struct lockstep *ls, FILE *f)
         return;
     fprintf(f, "the block entered last, at %08x, mode %x, %u instructions%s:\n",
             bt_block_linear(e, e->space, b), (u32)b->mode, b->insn_count, b->gpa_page2 ? ", into the next page" : "");
-    bt_trace_block(e, f, b, &e->blocks.insn[b->insn_first],
+    bt_trace_block(e, f, b, block_insns(&e->blocks, b),
                    phys_host(e->v->mmu->phys, ((gpa_t)b->gpa_page << PAGE_SHIFT) + (b->eip & ~PAGE_MASK)),
                    (const u8 *)(u64)b->host);
 }

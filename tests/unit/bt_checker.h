@@ -591,7 +591,7 @@ static void check_branch(struct checker *c, u32 target, bool call)
         memcpy(&link, data, sizeof(link));
         if (!c->r->bt.opt.chain || ((link.target + base) ^ c->rq->eip) >= PAGE_SIZE)
             complain(c, "links across pages");
-        if (link.patch - c->code->block.host >= c->code->block.host_len - 4) {
+        if (link.patch - c->code->block.host >= c->code->block.host_len - 4u) {
             complain(c, "the patch is outside");
             return;
         }
