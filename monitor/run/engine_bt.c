@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define CACHE_DEFAULT (48u << 20) // 64 MiB and 3 % of RAM are what the whole monitor may take
+#define CACHE_DEFAULT (44u << 20) // 64 MiB and 3 % of RAM are what the whole monitor may take
 #define CACHE_MIN (256u << 10)
 #define CACHE_MAX (1u << 30)
 
@@ -234,7 +234,7 @@ static void help_options(FILE *f)
 #define X(id, def, help) fprintf(f, "%-14s %s (%s)\n", #id "=on|off", help, def ? "on" : "off");
     BT_OPTION_LIST(X)
 #undef X
-    fprintf(f, "%-14s size of the code cache and its tables, 256K to 1024M (48M)\n", "cache=SIZE");
+    fprintf(f, "%-14s size of the code cache and its tables, 256K to 1024M (44M)\n", "cache=SIZE");
     fprintf(f, "%-14s instructions in a block, 1 to %d (48)\n", "block=N", BT_MAX_INSNS);
     fprintf(f, "%-14s empty the cache every N exits, for tests; 0: never (0)\n", "flush=N");
 }
