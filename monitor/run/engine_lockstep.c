@@ -172,6 +172,8 @@ static bool ran(struct bt_watch *w, u32 n)
     ls->stat.exits++;
     ls->stat.instructions += n;
     shadow_run(ls, n);
+    if (unlikely(ls->stat.instructions >= ls->differ))
+        ls->shadow->gpr[R_EBX] ^= 0x10;
     replay_memory_changes(ls);
     if (!ls->differs && ls->head != ls->count)
         lockstep_differs(ls, "the translator accessed a device (%s %#x) or the clock, and the interpreter did not",
@@ -228,6 +230,7 @@ static u64 *number_option(struct lockstep *ls, const char *item)
 {
     return strncmp(item, "every=", 6) == 0 ? &ls->every
            : strncmp(item, "all=", 4) == 0 ? &ls->all
+           : strncmp(item, "differ=", 7) == 0 ? &ls->differ
            : strncmp(item, "limit=", 6) == 0 ? &ls->limit : NULL;
 }
 
@@ -240,7 +243,7 @@ static char *take_options(struct lockstep *ls, const char *options, struct err *
     err->text[0] = '\0';
     ls->every = LOCKSTEP_EVERY;
     ls->all = LOCKSTEP_ALL;
-    ls->limit = UINT64_MAX;
+    ls->limit = ls->differ = UINT64_MAX;
     for (char *item = copy && all ? strtok_r(copy, ",", &save) : NULL; item; item = strtok_r(NULL, ",", &save)) {
         u64 *number = number_option(ls, item);
 

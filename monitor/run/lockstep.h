@@ -84,6 +84,7 @@ struct lockstep {
     u64 every, all;
     u64 position;          // instructions completed by both
     u64 limit;             // run ends when that many have been executed
+    u64 differ;            // from there on the shadow is spoiled: a test of the report
     bool partial;          // the one at eip has been left between two iterations,
     u32 partial_eip, partial_ecx; // there
     u32 accesses;          // of the guest's to devices, under way

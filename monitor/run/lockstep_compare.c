@@ -162,6 +162,33 @@ static void print_block(struct lockstep *ls, FILE *f)
                    (const u8 *)(u64)b->host);
 }
 
+static void print_number(FILE *f, const char *name, unsigned i, const u8 *bytes, unsigned len)
+{
+    fprintf(f, "%s%u ", name, i);
+    while (len--)
+        fprintf(f, "%02x", bytes[len]);
+    fputc(i % 2 ? '\n' : ' ', f);
+}
+
+static void print_side(struct vcpu *v, FILE *f)
+{
+    const u8 *fx = v->fx;
+    u16 word[3];
+    u32 mxcsr;
+
+    memcpy(word, fx, sizeof(word));
+    memcpy(&mxcsr, fx + 24, sizeof(mxcsr));
+    cpu_print(v, f);
+    fprintf(f, "events %x, pending traps %x, shadow %u, NMI %s, FERR# %u, sysenter %04x:%08x:%08x, apic %llx, pat %llx\n",
+            v->event, v->dr[4], v->shadow, v->nmi_blocked ? "blocked" : "free", v->ferr_level, v->sysenter_cs,
+            v->sysenter_eip, v->sysenter_esp, (unsigned long long)v->apic_base, (unsigned long long)v->pat);
+    fprintf(f, "fcw %04x fsw %04x tags %02x mxcsr %08x\n", word[0], word[1], word[2] & 0xff, mxcsr);
+    for (unsigned i = 0; i < 8; i++)
+        print_number(f, "st", i, fx + 32 + 16 * i, 10);
+    for (unsigned i = 0; i < 8; i++)
+        print_number(f, "xmm", i, fx + 160 + 16 * i, 16);
+}
+
 void lockstep_report(struct lockstep *ls, FILE *f)
 {
     u64 n = MIN(ls->history_count, (u64)LOCKSTEP_HISTORY);
@@ -170,9 +197,9 @@ void lockstep_report(struct lockstep *ls, FILE *f)
             (unsigned long long)ls->stat.instructions, (unsigned long long)ls->stat.exits, ls->why);
     cpu_fpu_acquire(ls->v);
     fprintf(f, "---- bt:\n");
-    cpu_print(ls->v, f);
+    print_side(ls->v, f);
     fprintf(f, "---- interp:\n");
-    cpu_print(ls->shadow, f);
+    print_side(ls->shadow, f);
     print_block(ls, f);
     fprintf(f, "the last blocks, oldest first:");
     for (u64 i = 0; i < n; i++)
