@@ -290,6 +290,19 @@ START_TEST(the_shadow_of_sti_is_one_instruction)
 }
 END_TEST
 
+// pop ss; pop ss; pop ss; nop: a row of them shades every other one.
+START_TEST(the_shadow_of_ss_ends_in_a_row)
+{
+    static const u8 bytes[] = { 0x17, 0x17, 0x17, 0x90 };
+    static const u16 flags[] = { 0, BLOCK_INSN_SHADOW | BLOCK_INSN_SS, 0, BLOCK_INSN_SHADOW | BLOCK_INSN_SS };
+
+    ck_assert(translate(bytes, sizeof(bytes), MODE_SEGMENTED | MODE_REAL | MODE_DATA64K | MODE_CODE16 | MODE_STACK16, 0));
+    ck_assert_uint_eq(code.block.insn_count, 4);
+    for (unsigned i = 0; i < 4; i++)
+        ck_assert_uint_eq(code.insn[i].flags, flags[i]);
+}
+END_TEST
+
 // Each of these breaks a promise; the checker must say so.
 START_TEST(the_checker_notices)
 {
@@ -343,6 +356,7 @@ int main(void)
     tcase_add_test(tc, links_are_patched_in_place);
     tcase_add_test(tc, an_instruction_that_crosses_stands_alone);
     tcase_add_test(tc, the_shadow_of_sti_is_one_instruction);
+    tcase_add_test(tc, the_shadow_of_ss_ends_in_a_row);
     tcase_add_test(tc, the_checker_notices);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);
