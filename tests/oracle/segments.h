@@ -35,7 +35,8 @@ struct ldt_entry {
     X(CODE_BASED, 0x08000000, 0x1fff, LDT_CODE | LDT_BIG)                                    \
     X(CODE16, 0x08000000, 0x1fff, LDT_CODE)                                                  \
     X(CODE_CLOSED, 0, 0xfffff, LDT_CODE | LDT_BIG | LDT_PAGES | LDT_CLOSED)                  \
-    X(CODE_SHORT, 0x08000000, 0x5ff, LDT_CODE | LDT_BIG)
+    X(CODE_SHORT, 0x08000000, 0x5ff, LDT_CODE | LDT_BIG)                                     \
+    X(BASED_INSIDE, 0x10000802, 0xfffff, LDT_UP | LDT_BIG | LDT_PAGES)
 
 enum {
 #define X(id, base, limit, flags) LDT_ENTRY_##id,
