@@ -18,9 +18,9 @@ struct idle {
     bool reached; // the last sleep ended by the deadline
 };
 
-// The guest goes to sleep at `now` until `deadline` (UINT64_MAX: none): for how many ns longer it may. cpu: the CPU time, in ns, that
-// the vCPU's thread has taken so far (what others on the host take does not make a tick one with work). once: the guest
-// has programmed this deadline, and no other follows it by itself.
+// The guest goes to sleep at `now` until `deadline` (UINT64_MAX: none): for how many ns longer it may. cpu: the CPU time,
+// in ns, that the vCPU's thread has taken so far (what others on the host take does not make a tick one with work). once:
+// the guest has programmed this deadline, and no other follows it by itself.
 u64 idle_late(struct idle *idle, u64 now, u64 cpu, u64 deadline, bool once);
 // It was woken, by the deadline or by something else.
 void idle_woke(struct idle *idle, bool reached);
