@@ -40,7 +40,7 @@ enum {
     HINT_WRAP = BIT(0),     // its address sum wraps: compute it in 32 bits first
     HINT_CHECKED = BIT(1),  // its accesses keep missing the window: use the software TLB
     HINT_EMULATE = BIT(2),
-    HINT_FAULTS = BIT(3),   // checked because it faulted often of late; direct again when an event finds it hot
+    HINT_FAULTS = BIT(3),   // checked because it faulted often of late; direct again when hot, or its misses are many
     HINT_LIMITS = BIT(4),   // its segment has a limit: check that
     HINT_VARIES = BIT(5),   // its immediate was seen to change (struct bt_request.compare)
 };

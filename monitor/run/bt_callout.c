@@ -211,6 +211,35 @@ static u64 emulate(struct vcpu *v, const void *data)
     return emulate_site(e, site, &insn);
 }
 
+// So many hidden faults make a site checked; so many misses of the TLB, which cost as much, make it direct again.
+#define FAULTS_MANY 8
+#define MISSES_MANY 512
+
+// Counts something that happened to the instruction whose code is at host; returns how often it has of late.
+static u32 count_at(struct bt_site_count count[BT_SITE_COUNTS], u32 host)
+{
+    struct bt_site_count *c = &count[host * 0x9e3779b1u >> 24];
+
+    _Static_assert(BT_SITE_COUNTS == 256, "eight bits of hash");
+    if (c->host != host)
+        *c = (struct bt_site_count){ .host = host };
+    return ++c->count;
+}
+
+// A site that is checked because it faulted often misses the TLB often, too: its pages are many. True if it was made direct.
+static bool direct_again(struct engine *e, u32 host)
+{
+    u64 reverted = e->count.reverted;
+    struct block *b;
+
+    if (count_at(e->site_misses, host) % MISSES_MANY || !e->bt.opt.adaptive)
+        return false;
+    b = block_at_host(&e->blocks, host);
+    if (b && b->valid && !(b->mode & MODE_CHECKED))
+        bt_unhint(e, b);
+    return e->count.reverted != reverted;
+}
+
 static u64 memory(struct vcpu *v, const void *data)
 {
     struct engine *e = bt_engine(v);
@@ -236,7 +265,8 @@ static u64 memory(struct vcpu *v, const void *data)
 
         if (!GUARDED(v, host = mmu_host(v, gla, site->access, v->cpl == 3))) {
             v->cr2 = cr2; // a segment's limit or an alignment may come first: the emulator knows
-        } else if (host && (site->access == ACC_WRITE ? t->wtag : t->rtag) == ((gla & PAGE_MASK) | v->asid)) {
+        } else if (host && (site->access == ACC_WRITE ? t->wtag : t->rtag) == ((gla & PAGE_MASK) | v->asid) &&
+                   !direct_again(e, site->retry)) {
             v->gpr[R_ESP] -= site->delta;
             return site->retry;
         }
@@ -245,21 +275,6 @@ static u64 memory(struct vcpu *v, const void *data)
     bt_fpu_note(v);
     bt_ran_to(e, site->retry, 1);
     return step(e, site->retry);
-}
-
-#define FAULTS_MANY 8
-
-// Counts a fault of the instruction whose code is at host; true if it makes the site a checked one.
-static bool faults_often(struct engine *e, u32 host)
-{
-    u32 slot = host * 0x9e3779b1u >> 24;
-
-    _Static_assert(ARRAY_LEN(e->site_faults) == 256, "eight bits of hash");
-    if (e->site_faults[slot].host != host) {
-        e->site_faults[slot].host = host;
-        e->site_faults[slot].count = 0;
-    }
-    return e->bt.opt.adaptive && ++e->site_faults[slot].count == FAULTS_MANY;
 }
 
 // A write beside code, in its page: such a site is checked from now on, so that it costs no signals.
@@ -295,7 +310,7 @@ static u64 memory_fault(struct engine *e, struct block *b, const struct block_in
         }
         return step(e, host);
     }
-    if (faults_often(e, host)) {
+    if (e->bt.opt.adaptive && count_at(e->site_faults, host) == FAULTS_MANY) {
         e->count.faulting++;
         bt_hint(e, b, guest, HINT_FAULTS);
         return step(e, host);

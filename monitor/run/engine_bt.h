@@ -39,7 +39,7 @@
     X(wraps, "sites converted to 32-bit address sums")                                       \
     X(conversions, "sites converted to the checked form")                                    \
     X(faulting, "sites converted because they kept faulting")                                 \
-    X(reverted, "blocks made direct again because they were hot")                            \
+    X(reverted, "blocks made direct again: hot, or missing the TLB often")                            \
     X(events, "events taken in translated code")                                             \
     X(steps, "host single steps to an instruction boundary")                                 \
     X(shared, "pages of code met at a second linear address")                                \
@@ -70,6 +70,11 @@ struct code_page {
     bool open;  // its blocks compare, it is not protected
     bool shared; // its blocks of user code are good at any linear address
     u32 linear; // where it was met last, and 1; 0: nowhere yet
+};
+
+#define BT_SITE_COUNTS 256
+struct bt_site_count {
+    u32 host, count;
 };
 
 struct engine {
@@ -105,10 +110,8 @@ struct engine {
     bool spaces_stale;       // a mapping changed: empty them before going on
     // Where translated code was interrupted to leave for the machine, to go on there if nothing else comes up.
     u32 pause_pc, pause_eip;
-    // Hidden faults of late by the host address of the instruction: many make a site checked.
-    struct {
-        u32 host, count;
-    } site_faults[256];
+    // Hidden faults, and misses of the TLB, of late by the host address of the instruction.
+    struct bt_site_count site_faults[BT_SITE_COUNTS], site_misses[BT_SITE_COUNTS];
     u64 flush_count, invalidations;
     u8 scratch[BT_MAX_CODE]; // a block that may replace another one
     bool spare;              // what is translated next replaces code that changed, and gets room to grow
