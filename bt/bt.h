@@ -135,6 +135,8 @@ bool bt_may_vary(const struct insn *insn);
 struct arena;
 void bt_block_kill(const struct bt *bt, struct arena *a, const struct blocks *b,
                    const struct block *block);
+// The first byte at the entry of a block that was killed, and of some others.
+#define BT_KILLED 0xe9
 // The entry of the valid block whose indirect entry is at `host` if it is the one for eip (struct block's), else 0. key is
 // bt_mode_key's, and its mode the block's.
 u32 bt_entry_if(u32 host, u32 eip, u64 key);

@@ -38,7 +38,8 @@ bool spaces_init(struct spaces *s, u32 default_target, u32 empty_slot, struct er
     s->empty_jumps = empty_jumps(default_target);
     s->slot_hash = calloc(SLOT_HASH, sizeof(*s->slot_hash));
     s->slot_place = calloc(SPACE_SLOTS, sizeof(*s->slot_place));
-    if (!s->slot_hash || !s->slot_place || s->empty_jumps < 0)
+    s->slot_last = calloc(SPACE_SLOTS, sizeof(*s->slot_last));
+    if (!s->slot_hash || !s->slot_place || !s->slot_last || s->empty_jumps < 0)
         return err_set(err, EXIT_HOST, "out of memory for the branch slots");
     return true;
 }
@@ -52,6 +53,7 @@ void spaces_destroy(struct spaces *s)
     }
     free(s->slot_hash);
     free(s->slot_place);
+    free(s->slot_last);
     if (s->empty_jumps > 0)
         close(s->empty_jumps);
     memset(s, 0, sizeof(*s));
@@ -148,6 +150,7 @@ u32 slot_for(struct spaces *s, u32 eip, u64 mode)
         return SLOT_NONE;
     s->slot_place[s->slot_count] = k - s->slot_hash;
     *k = (struct slot_key){ mode, eip, ++s->slot_count };
+    s->slot_last[k->slot - 1] = (struct slot_last){ 0 };
     // A slot number is new to every table that exists.
     for (u32 i = 0; i < SPACE_MAX; i++)
         if (s->space[i].table)

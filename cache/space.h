@@ -54,6 +54,15 @@ struct space {
     u32 journal_count, journal_capacity;
 };
 
+// What a slot led to last, for the engine, which finds and fills slots that go from one page to another together. Links are
+// slot numbers + 1; 0: none.
+struct slot_last {
+    u32 host;     // 0: not known
+    u32 gpa_page; // of the block there
+    u32 next;     // another slot of the two pages
+    u32 in, out;  // of the first of them: the first of another two, with the same target page or source page
+};
+
 struct slot_key {
     u64 mode;
     u32 eip;      // linear
@@ -68,6 +77,7 @@ struct spaces {
     u64 clock;
     struct slot_key *slot_hash; // open addressing
     u32 *slot_place;            // where in slot_hash each number stands
+    struct slot_last *slot_last; // by number
     u32 slot_count;
 };
 

@@ -88,8 +88,11 @@ static u64 slot_(struct vcpu *v, const void *data)
     host = bt_dispatch(e);
     // Only if that is where we came to, and the slot still stands for it.
     if (e->bt.opt.chain && v->eip == target && e->key == key && e->flush_count == flushes && host >= e->bt.stubs.end &&
-        (page == SLOT_NONE || (u32)e->space->table->slot[page] == base))
+        (page == SLOT_NONE || (u32)e->space->table->slot[page] == base)) {
         space_fill_slot(&e->spaces, e->space, slot, host);
+        if (page != SLOT_NONE)
+            bt_share_slot(e, slot, host);
+    }
     return host;
 }
 

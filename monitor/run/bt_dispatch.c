@@ -439,16 +439,13 @@ static struct block *find(struct engine *e)
 
 static void fill(struct engine *e, const struct block *b)
 {
-    u32 slot, at = bt_linear(e->v);
+    u32 at = bt_linear(e->v);
 
     if (unlikely(e->watch))
         return;
-    slot = slot_find(&e->spaces, at, e->key);
     space_fill_jump(&e->spaces, e->space, at, b->host);
     if (!(b->mode & MODE_SEGMENTED))
         space_fill_far(e->space, at, b->entry);
-    if (slot != SLOT_NONE && e->bt.opt.chain)
-        space_fill_slot(&e->spaces, e->space, slot, b->entry);
 }
 
 // True if e->exit says that run must return.
@@ -477,8 +474,6 @@ static void empty_spaces(struct engine *e)
     e->count.spaces++;
 }
 
-#define JMP 0xe9
-
 // What the space's tables have for v->eip, without the block tables; 0 if nothing.
 static u64 known_entry(struct engine *e)
 {
@@ -489,8 +484,7 @@ static u64 known_entry(struct engine *e)
         return 0;
     if (!(e->mode & MODE_SEGMENTED)) {
         far = &e->space->table->far[space_far_index(at)];
-        // A jump: perhaps of a block that was killed.
-        return far->eip == at && *(const u8 *)(u64)far->host != JMP ? far->host : 0;
+        return far->eip == at && *(const u8 *)(u64)far->host != BT_KILLED ? far->host : 0;
     }
     host = e->space->table->jump[at & (SPACE_JUMPS - 1)];
     return host == e->spaces.default_target ? 0 : bt_entry_if(host, at, e->key);

@@ -70,6 +70,8 @@ struct code_page {
     bool open;  // its blocks compare, it is not protected
     bool shared; // its blocks of user code are good at any linear address
     u32 linear; // where it was met last, and 1; 0: nowhere yet
+    u32 epoch;         // low half of engine.flush_count for which this holds, else it is 0:
+    u32 slot, in, out; // bt_page_slot + 1; slots (struct slot_last) to it and from it
 };
 
 #define BT_SITE_COUNTS 256
@@ -218,6 +220,8 @@ void bt_unshare(struct engine *e, u32 page);
 // The linear address of a block's first instruction in a space (where that is NULL, or does not know: where it
 // was met last).
 u32 bt_block_linear(const struct engine *e, const struct space *space, const struct block *b);
+// A shared block's slot leads to host address `host` in the current space.
+void bt_share_slot(struct engine *e, u32 slot, u32 host);
 // The EIP of the instruction whose code in the current space has just called out.
 u32 bt_site_eip(const struct engine *e, const struct bt_site *site);
 static inline u64 bt_shared_key(u32 mode, u32 gpa_page) { return bt_mode_key(mode | MODE_SHARED, gpa_page); }
