@@ -47,7 +47,7 @@ static u64 stale(struct vcpu *v, const void *data)
 {
     struct engine *e = bt_engine(v);
     struct block *b = block_at_host(&e->blocks, (u64)data - 1), *to;
-    u32 n = b - e->blocks.block;
+    u32 n = b - e->blocks.block, slot;
     u64 flushes = e->flush_count, host;
 
     v->phase = PHASE_LOOKUP;
@@ -63,6 +63,8 @@ static u64 stale(struct vcpu *v, const void *data)
     if (to->entry == host && to->valid && to->eip == b->eip && to->mode == b->mode && to->gpa_page == b->gpa_page &&
         !to->gpa_page2)
         bt_redirect(&e->arena, b, host);
+    else if ((slot = slot_find(&e->spaces, bt_linear(v), e->key)) != SLOT_NONE) // shared since
+        space_fill_slot(&e->spaces, e->space, slot, host);
     return host;
 }
 
