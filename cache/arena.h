@@ -15,6 +15,7 @@ struct arena {
     u8 *rw;       // writable view of the same bytes
     u32 size;     // bytes
     u32 used;     // committed bytes, from the start
+    u32 touched;  // bytes, from the start, that have memory in both views: some ahead of what is used
     u32 floor;    // arena_reset goes back to here: the stubs below stay
 };
 

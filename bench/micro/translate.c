@@ -102,7 +102,7 @@ int main(int argc, char **argv)
     bt_stubs_emit(&bt.stubs, &emit, &callouts, true);
     arena_commit(&arena, (u32)(emit.p - emit.start));
     arena.floor = arena.used;
-    if (!spaces_init(&spaces, bt.stubs.lookup, &err))
+    if (!spaces_init(&spaces, bt.stubs.lookup, bt.stubs.slot, &err))
         return 1;
     for (unsigned w = 0; w < ARRAY_LEN(ways); w++) {
         double best = 1e9;

@@ -4,11 +4,17 @@
 //
 //   linear page known ---- met at another ----> shared ---- its code is written, none is left ----> (unknown)
 //
+// A guest that has done so to many pages will do it to more: then those of its upper addresses, where such systems put what they
+// move, are shared from the start, which saves the first translation.
+//
 // A page of code is first translated for the linear address it is met at, which costs its calls and returns least. When it
 // is met at another, those blocks go, and what is made from then on takes the page's linear address from a slot
 // (MODE_SHARED). In each space a page has one such address, the first it runs at after the space was cleared; an alias
 // in the same space has blocks of its own, made for that alone.
 #include "engine_bt.h"
+
+#define MANY 32
+#define MOVED 0x40000000u // the lowest address that such systems choose
 
 static struct code_page *page_of(const struct engine *e, u32 page)
 {
@@ -84,13 +90,15 @@ bool bt_shares(struct engine *e, u32 page, u32 at)
     if (!e->bt.opt.share || (e->mode & (MODE_USER | MODE_SEGMENTED)) != MODE_USER || p->open)
         return false;
     if (!p->shared) {
-        if (!p->linear)
+        if (!p->linear && (e->count.shared < MANY || linear < MOVED))
             p->linear = linear | 1;
         if (p->linear == (linear | 1))
             return false;
-        forget_pinned(e, page);
+        if (p->linear) {
+            forget_pinned(e, page);
+            e->count.shared++;
+        }
         p->shared = true;
-        e->count.shared++;
     }
     if (!p->slot)
         p->slot = bt_page_slot(&e->spaces, page) + 1; // SLOT_NONE wraps to 0
