@@ -2,7 +2,7 @@
 // Every combination of page-table bits at every level, in two-level and PAE paging, with large pages, NX,
 // WP, and both privileges, by read, write and fetch: the fault, its error code, A and D; reserved bits;
 // what a change means before and after INVLPG (SDM 3A 4.3 to 4.10).
-// Run: tests/guest/run-sys access
+// Run: tests/guest/run-sys access; with -a all also with A, D and G set before, both flushes, PGE, and PS without PSE.
 #include "tests/guest/lib/kernel.h"
 
 #define LINEAR 0x40000000u // the page on trial, alone in its directory entry
@@ -20,6 +20,9 @@ static u64 table[8][512] __attribute__((aligned(4096)));
 static u32 small_table[1024] __attribute__((aligned(4096)));
 #define large ((u8 *)0x800000) // 4 MiB of free memory
 static bool pae, nx_on, large_on;
+static bool everything; // -a all
+static u32 preset;      // of A, D and G, in both entries
+static bool by_invlpg;
 
 static void do_read(void *p)
 {
@@ -74,15 +77,21 @@ static void expect(u64 pde, u64 pte, enum access access, bool user, bool wp, int
     bool right;
     int got;
 
+    pde |= preset;
+    pte |= in_large ? 0 : preset;
     set_entries(pde, pte);
-    write_cr3(read_cr3());
+    if (by_invlpg)
+        invlpg(LINEAR);
+    else
+        write_cr3(read_cr3());
     got = go(access, user);
     leaf = peek(!in_large);
     upper = peek(false);
     if (fault == NO_FAULT)
-        right = got == NO_FAULT && leaf & PTE_A && !(leaf & PTE_D) == (access != WRITE) && upper & PTE_A;
+        right = got == NO_FAULT && upper & PTE_A &&
+                leaf == ((in_large ? pde : pte) | PTE_A | (access == WRITE ? PTE_D : 0));
     else
-        right = got == 14 && last.error == error && last_cr2 == LINEAR && !(leaf & (PTE_A | PTE_D));
+        right = got == 14 && last.error == error && last_cr2 == LINEAR && leaf == (in_large ? pde : pte);
     if (!right && bad++ < 5)
         print("FAILED access %u, %s, WP %u, PDE %x%08x, PTE %x%08x: vector %d, error %x; then %x, %x\n", access,
               user ? "user" : "kernel", wp, (u32)(pde >> 32), (u32)pde, (u32)(pte >> 32), (u32)pte, got,
@@ -111,7 +120,7 @@ static u32 combinations(u64 reserved)
             pte = 0;
             pte_bits = pde_bits;
         } else {
-            pde = table_address() | pde_bits | pde_nx;
+            pde = table_address() | pde_bits | pde_nx | (pae || read_cr4() & 0x10 ? 0 : PTE_PS); // then it means nothing
             pte = (u32)large | pte_bits | pte_nx | (set_reserved ? reserved : 0);
         }
         p = pde_bits & pte_bits & P;
@@ -129,18 +138,33 @@ static u32 combinations(u64 reserved)
     return cases;
 }
 
-static void all(const char *name, u64 reserved, u64 reserved_large)
+static u32 all_sizes(u64 reserved, u64 reserved_large)
 {
-    u32 cases;
+    u32 cases = combinations(0);
 
-    bad = 0;
-    large_on = false;
-    cases = combinations(0);
     if (reserved)
         cases += combinations(reserved);
     large_on = true;
-    cases += combinations(reserved_large);
+    if (pae || read_cr4() & 0x10)
+        cases += combinations(reserved_large);
     large_on = false;
+    return cases;
+}
+
+static void all(const char *name, u64 reserved, u64 reserved_large)
+{
+    u32 cases = 0;
+
+    bad = 0;
+    for (u32 i = 0; i < (everything ? 32 : 1); i++) {
+        preset = (i & 1 ? PTE_A : 0) | (i & 2 ? PTE_D : 0) | (i & 4 ? PTE_G : 0);
+        by_invlpg = i & 8;
+        write_cr4((read_cr4() & ~0x80u) | (i & 16 ? 0x80 : 0)); // PGE
+        by_invlpg = by_invlpg || i & 16;
+        cases += all_sizes(reserved, reserved_large);
+    }
+    preset = by_invlpg = 0;
+    write_cr4(read_cr4() & ~0x80u);
     print("%s: %u combinations\n", name, cases);
     check(name, bad, 0);
 }
@@ -280,13 +304,19 @@ static void global(void)
     }
 }
 
-void kernel_main(void);
-void kernel_main(void)
+void kernel_main(const u32 *info);
+void kernel_main(const u32 *info)
 {
+    const char *line = info[0] & 4 ? (const char *)info[4] : ""; // Multiboot's command line
+
+    while (*line)
+        line++;
+    everything = info[0] & 4 && line[-1] == 'l' && line[-2] == 'l' && line[-3] == 'a';
     kernel_init();
     for (u32 i = 0; i < 64; i++)
         large[i] = 0xc3;
     paging_on();
+    all("without PSE", 0, 0);
     write_cr4(read_cr4() | 0x10);
     all("PSE", 0, 0x200000); // bit 21 of a 4 MiB page
     changes();
