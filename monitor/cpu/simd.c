@@ -274,8 +274,8 @@ static void group15(struct vcpu *v, const struct insn *insn)
         available(v, insn, true, false);
         mmu_write32(v, op_mem(v, insn, 4, ACC_WRITE), fx_get32(v->fx, FX_MXCSR), user(v));
         break;
-    case 7: // CLFLUSH is checked as the load of a byte
-        gla = op_mem(v, insn, 1, ACC_READ);
+    case 7: // CLFLUSH is checked as the load of a byte, but may name an execute-only segment
+        gla = op_mem(v, insn, 1, v->cr0 & CR0_PE && v->seg[insn->seg].attr & SEG_CODE ? ACC_FETCH : ACC_READ);
         mmu_probe(v, gla, 1, ACC_READ, user(v));
         break;
     case 8 | 5: // LFENCE, MFENCE, SFENCE: one virtual CPU sees its own accesses in order
