@@ -109,17 +109,27 @@ void bt_hint(struct engine *e, struct block *block, u32 guest_offset, u8 hint)
 void bt_unhint(struct engine *e, struct block *block)
 {
     u8 *hints = e->hints[block->gpa_page];
-    u32 at = block->eip & (PAGE_SIZE - 1), end = MIN(at + block->guest_len, PAGE_SIZE);
-    bool any = false;
+    u32 at = block->eip & (PAGE_SIZE - 1), end = MIN(at + block->guest_len, PAGE_SIZE), first = end, last = 0;
+    struct block *b, *next;
 
     for (; hints && at < end; at++) {
-        any |= hints[at] & HINT_FAULTS;
+        if (!(hints[at] & HINT_FAULTS))
+            continue;
         hints[at] &= ~HINT_FAULTS;
+        first = MIN(first, at);
+        last = at;
     }
-    if (!any)
+    if (first == end)
         return;
     e->count.reverted++;
-    bt_kill(e, block);
+    // Blocks overlap: all that hold such an instruction, as nothing will tell of them when an event meets them.
+    for (b = block_first_in_page(&e->blocks, block->gpa_page); b; b = next) {
+        u32 start = b->eip & (PAGE_SIZE - 1);
+
+        next = block_next_in_page(&e->blocks, b);
+        if (start <= last && first < start + b->guest_len)
+            bt_kill(e, b);
+    }
 }
 
 // Guest calls of user and of kernel code have a stack of return points each, so that a system call does

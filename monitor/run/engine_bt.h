@@ -163,7 +163,7 @@ void bt_reset_stack(struct engine *e);
 void bt_hint(struct engine *e, struct block *block, u32 guest_offset, u8 hint);
 // The hints of a page, made if need be.
 u8 *bt_hints(struct engine *e, u32 gpa_page);
-// Takes back HINT_FAULTS within a block, which is dropped if there was any.
+// Takes back HINT_FAULTS within a block, and drops the blocks that hold such instructions.
 void bt_unhint(struct engine *e, struct block *block);
 // Translates a block that compares, is the current mode's, and has found its bytes changed, in its place. False if it
 // can't be.
