@@ -5,8 +5,8 @@ compares: bench/run [--quick | --full] [GROUP | GROUP/WORKLOAD]...
 Groups: user, kernel, code, real (Debian's own programs), boot, nano (cycles of single operations), translator
 (ring3's, alone). Default: all of them. The results go to the terminal, and as results.json and plots to a folder.
 
-bench/run --scaling measures how ring3 grows with memory, address spaces, code and guests instead, and bench/run --overhead
-what looking inside costs."""
+bench/run --scaling [ram | spaces | code | guests | busy]... measures how ring3 grows with memory, address spaces, code and
+guests instead, and bench/run --overhead what looking inside costs."""
 
 import argparse
 import datetime
@@ -178,15 +178,16 @@ def run(args):
     cache = programs.cache_folder()
     built = programs.compile_programs(cache / "bench" / "bin")
     folder = args.output or programs.TOP / "build" / "bench" / datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    if args.scaling or args.overhead:
+        programs.fetch("686", "busybox")
+        folder.mkdir(parents=True, exist_ok=True)
+        return (scaling if args.scaling else overhead).run(args.ring3 or programs.build_ring3(), args, cache, built, folder)
     plan = make_plan(args, built)
     if args.list:
         for w in plan.workloads:
             print(f"{w.key:28} {' '.join(w.argv)}")
         return 0
     programs.fetch("686", "busybox")
-    if args.scaling or args.overhead:
-        folder.mkdir(parents=True, exist_ok=True)
-        return (scaling if args.scaling else overhead).run(args.ring3 or programs.build_ring3(), args, cache, built, folder)
     names = args.machines.split(",")
     nano, alone = {}, {}
     with scratch() as work:

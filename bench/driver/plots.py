@@ -44,16 +44,18 @@ def bars(path, title, names, series):
     return both(path, (max(520, 160 + 22 * len(names) * len(series)), 520), "\n".join(body) + "\n")
 
 
-def curves(path, title, axes, series, logarithmic="xy"):
-    """series: {name: [(x, y)]}; axes: (x label, y label)"""
-    series = {name: points for name, points in series.items() if points}
+def curves(path, title, axes, left, right=None, logarithmic=True):
+    """left, right: {name: [(x, y)]}, by the axis that they belong to; axes: the labels of x, of left and of right."""
+    series = [(name, points, "x1y1") for name, points in left.items() if points]
+    series += [(name, points, "x1y2") for name, points in (right or {}).items() if points]
     body = [f"set title {quoted(title)}", f"set xlabel {quoted(axes[0])}", f"set ylabel {quoted(axes[1])}", "set grid",
-            "set key top left noenhanced"]
-    body += [f"set logscale {logarithmic}"] if logarithmic else []
-    for i, points in enumerate(series.values()):
+            "set key outside below horizontal noenhanced", "set yrange [0:*]"]
+    body += ["set logscale xy", "set yrange [*:*]"] if logarithmic else []
+    body += [f"set y2label {quoted(axes[2])}", "set y2tics", "set y2range [0:*]", "set ytics nomirror"] if right else []
+    for i, (_, points, _) in enumerate(series):
         body += [f"$d{i} << END", *(f"{x} {y}" for x, y in points), "END"]
-    body.append("plot " + ", ".join(f"$d{i} with linespoints lw 2 pt 7 title {quoted(name)}"
-                                    for i, name in enumerate(series)))
+    body.append("plot " + ", ".join(f"$d{i} axes {where} with linespoints lw 2 pt 7 title {quoted(name)}"
+                                    for i, (name, _, where) in enumerate(series)))
     return both(path, (720, 460), "\n".join(body) + "\n")
 
 
