@@ -27,7 +27,7 @@ const struct slot board_slots[] = {
     { "coprocessor",  0xf0,  2, &ferr_ops,           CHIP(ferr),   ALWAYS, IRQ(13, ferr.irq) },
     { "ide 1",       0x170,  8, &ide_ops,            CHIP(ide.channel[1]), ALWAYS,
       IRQ(15, ide.channel[1].irq) },
-    { "vbe",         0x1ce,  3, &vga_vbe_ops,        CHIP(vga),    ALWAYS, NO_IRQ },
+    { "vbe",         0x1ce,  4, &vga_vbe_ops,        CHIP(vga),    ALWAYS, NO_IRQ },
     { "post, tests", 0x190,  1, &debug_post_ops,     CHIP(debug),  ALWAYS, NO_IRQ },
     { "ide 0",       0x1f0,  8, &ide_ops,            CHIP(ide.channel[0]), ALWAYS,
       IRQ(14, ide.channel[0].irq) },

@@ -98,7 +98,7 @@ struct vga_range {
 extern const struct bus_ops vga_mono_ops;   // 16 ports: 3B0h
 extern const struct bus_ops vga_ops;        // 16 ports: 3C0h
 extern const struct bus_ops vga_color_ops;  // 16 ports: 3D0h
-extern const struct bus_ops vga_vbe_ops;    // 3 ports: 1CEh
+extern const struct bus_ops vga_vbe_ops;    // 4 ports: 1CEh
 extern const struct bus_ops vga_memory_ops; // A0000-BFFFF
 
 // rom is copied. False when out of memory.

@@ -238,6 +238,86 @@ START_TEST(windows)
 }
 END_TEST
 
+// ---- The Bochs extensions
+
+static void vbe(u16 index, u16 value)
+{
+    rig_out16(r, 0x1ce, index);
+    rig_out16(r, 0x1cf, value);
+}
+
+static u16 vbe_in(u16 index)
+{
+    rig_out16(r, 0x1ce, index);
+    return rig_in16(r, 0x1d0); // where it is aligned
+}
+
+static void vbe_mode(u16 x, u16 y, u16 bpp, u16 enable)
+{
+    vbe(4, 0);
+    vbe(1, x);
+    vbe(2, y);
+    vbe(3, bpp);
+    vbe(4, enable);
+}
+
+START_TEST(linear_modes)
+{
+    static const struct { u16 bpp; u32 bytes, value, rgb; } depths[] = {
+        { 8, 1, 5, 0 }, { 15, 2, 0x7c1f, 0xf800f8 }, { 16, 2, 0x07e0, 0x00fc00 }, { 24, 3, 0x123456, 0x123456 },
+        { 32, 4, 0xff123456, 0x123456 },
+    };
+
+    ck_assert_uint_eq(vbe_in(0), 0xb0c5);
+    vbe(0, 0xb0c1); // an older interface is asked for
+    ck_assert_uint_eq(vbe_in(0), 0xb0c1);
+    ck_assert_uint_eq(vbe_in(10), 16 << 20 >> 16);
+    vbe(4, 2); // what is the most
+    ck_assert(vbe_in(1) >= 1024 && vbe_in(2) >= 768 && vbe_in(3) == 32);
+    put(0, 'T', 0x07);
+    for (unsigned n = 0; n < ARRAY_LEN(depths); n++) {
+        u32 line = 800 * depths[n].bytes, place = 599 * line + 700 * depths[n].bytes;
+
+        vbe_mode(800, 600, depths[n].bpp, 0x41);
+        vbe(5, place >> 16); // the bank
+        for (unsigned i = 0; i < depths[n].bytes; i++) {
+            vbe(5, (place + i) >> 16);
+            poke(0xa0000 + ((place + i) & 0xffff), depths[n].value >> (8 * i));
+            ck_assert_uint_eq(peek(0xa0000 + ((place + i) & 0xffff)), (u8)(depths[n].value >> (8 * i)));
+        }
+        look();
+        ck_assert(shot.width == 800 && shot.height == 600 && !text.text);
+        ck_assert_uint_eq(at(700, 599), depths[n].bpp == 8 ? color(5) : depths[n].rgb);
+        ck_assert_uint_eq(at(699, 599), depths[n].bpp == 8 ? color(0) : 0);
+        // A longer line, and a window into it.
+        vbe(6, 1600);
+        ck_assert_uint_eq(vbe_in(6), 1600);
+        vbe(8, 800 + 100 - 1);
+        ck_assert_uint_eq(vbe_in(8), 0); // does not fit
+        vbe(8, 800);
+        vbe(9, 299);
+        look();
+        ck_assert_uint_eq(at(700, 0), depths[n].bpp == 8 ? color(5) : depths[n].rgb);
+        vbe_mode(800, 600, depths[n].bpp, 0xc1); // without clearing
+        look();
+        ck_assert_uint_eq(at(700, 599), depths[n].bpp == 8 ? color(5) : depths[n].rgb);
+    }
+    vbe_mode(4000, 600, 8, 0x41); // refused: the last that fitted stays
+    ck_assert_uint_eq(vbe_in(1), 800);
+    vbe(4, 0);
+    gfx(6, 0x0e);
+    look();
+    ck_assert(text.text);
+    // Eight bits of each colour.
+    vbe_mode(320, 200, 8, 0x61);
+    rig_out(r, 0x3c8, 0);
+    for (unsigned i = 0; i < 3; i++)
+        rig_out(r, 0x3c9, 0xf1 + i);
+    look();
+    ck_assert_uint_eq(at(0, 0), 0xf1f2f3);
+}
+END_TEST
+
 START_TEST(nonsense)
 {
     srand(23);
@@ -371,6 +451,7 @@ int main(void)
     tcase_add_test(tc, retrace);
     tcase_add_test(tc, planes);
     tcase_add_test(tc, windows);
+    tcase_add_test(tc, linear_modes);
     tcase_add_test(tc, nonsense);
     tcase_add_test(tc, views);
     suite_add_tcase(suite, tc);
