@@ -2,6 +2,8 @@
 // The C side of the stubs: each saves nothing and decides where translated code goes on.
 #include "engine_bt.h"
 
+#include "shadow-mmu/tlb.h"
+
 #include <signal.h>
 #include <string.h>
 
@@ -250,13 +252,13 @@ static u64 memory(struct vcpu *v, const void *data)
     struct engine *e = bt_engine(v);
     const struct bt_site *site = data;
     u32 gla = (u32)bt_frame(v)->r8, eip = bt_site_eip(e, site);
-    u8 *host = NULL;
+    gpa_t gpa;
+    u32 pferr;
     u64 flushes = v->count.tlb_flushes + v->count.invlpg;
     // Filling the TLB did not help the last time: two operands whose pages share an entry, or a segment that no
     // entry is good for.
     bool again = eip == e->missed_eip && flushes == e->missed_flushes &&
                  ((gla ^ e->missed) >> PAGE_SHIFT & (TLB_SIZE - 1)) == 0;
-    u32 cr2 = v->cr2;
 
     v->phase = PHASE_MEMORY;
     e->count.memory++;
@@ -268,10 +270,10 @@ static u64 memory(struct vcpu *v, const void *data)
     if (!again && (gla & (PAGE_SIZE - 1)) + site->size <= PAGE_SIZE && v->event == bt_frame(v)->seen) {
         struct tlb_entry *t = &v->tlb[gla >> PAGE_SHIFT & (TLB_SIZE - 1)];
 
-        if (!GUARDED(v, host = mmu_host(v, gla, site->access, v->cpl == 3))) {
-            v->cr2 = cr2; // a segment's limit or an alignment may come first: the emulator knows
-        } else if (host && (site->access == ACC_WRITE ? t->wtag : t->rtag) == ((gla & PAGE_MASK) | v->asid) &&
-                   !direct_again(e, site->retry)) {
+        // If it faults: a segment's limit or an alignment may come first, the emulator knows.
+        if (tlb_translate(v, gla, site->access, v->cpl == 3, &gpa, &pferr) &&
+            (site->access == ACC_WRITE ? t->wtag : t->rtag) == ((gla & PAGE_MASK) | v->asid) &&
+            !direct_again(e, site->retry)) {
             v->gpr[R_ESP] -= site->delta;
             return site->retry;
         }
