@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Shutdown: what the command line names goes wrong in the delivery of a double fault. Run by tests/guest/run-triple. A machine that
-// starts again after that finds a note in the RTC's memory, and passes.
+// Shutdown: what the command line names goes wrong in the delivery of a double fault. Run by tests/guest/run-triple.
+// A machine that starts again after that finds a note in the memory of the RTC, and passes.
 #include "tests/guest/lib/kernel.h"
 
 static u8 *const hole = arena[3];
