@@ -197,7 +197,12 @@ static bool run_alone(struct fuzz *z, struct rng *rng)
     const char *what;
     u64 end, interrupts;
 
-    if (!z->bt[set] && !(z->bt[set] = machine_new("bt", bt_options[set])))
+    if (!z->bt[set]) {
+        refuse_maps(0, 0);
+        z->bt[set] = machine_new("bt", bt_options[set]);
+        refuse_maps(z->guest.number, z->refuse);
+    }
+    if (!z->bt[set])
         _exit(2);
     m = z->bt[set];
     guest_make(&z->guest, z->guest.number);
