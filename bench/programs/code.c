@@ -191,10 +191,10 @@ static uint32_t remap(struct bench *b, uint32_t n)
 
 static const struct work works[] = {
     {"rewrite", rewrite, 240000},
-    {"append", append, 300000},
-    {"patch", patch, 2400000},
-    {"mixed", mixed, 1600000},
-    {"once", once, 48},
+    {"append", append, 120000},
+    {"patch", patch, 1000000},
+    {"mixed", mixed, 600000},
+    {"once", once, 32},
     {"hot", hot, 1600},
     {"remap", remap, 30000},
     {NULL, NULL, 0},

@@ -155,7 +155,7 @@ static uint32_t bodies(struct bench *b, uint32_t n)
 
 const struct work user_floating[] = {
     {"matmul_x87", matmul_x87, 450},
-    {"matmul_sse2", matmul_sse2, 2300},
+    {"matmul_sse2", matmul_sse2, 1200},
     {"x87_functions", transcendental, 2000000},
     {"conversions", conversions, 24000000},
     {"bodies", bodies, 1600000},
