@@ -45,6 +45,7 @@ void blocks_destroy(struct blocks *b)
     free(b->block);
     free(b->insn);
     free(b->ret_point);
+    free(b->from);
     free(b->hash);
     if (b->page)
         munmap(b->page, 2 * PAGES * sizeof(*b->page));
@@ -63,6 +64,7 @@ void blocks_reset(struct blocks *b)
     b->count = 0;
     b->insn_count = 0;
     b->ret_count = 0;
+    b->from_count = 0;
 }
 
 // Makes room for `more` elements behind `count`.
@@ -136,6 +138,7 @@ u32 block_new(struct blocks *b, const struct block *proto, const struct block_in
 {
     u32 n = b->count + 1, h = hash_key(proto->gpa_page, proto->eip, proto->mode);
     struct block *block;
+    u32 pages;
     u8 packed[PACKED_MAX];
     u32 len = pack(insn, proto->insn_count, packed);
 
@@ -147,6 +150,7 @@ u32 block_new(struct blocks *b, const struct block *proto, const struct block_in
     *block = *proto;
     CHECK(b->count == 0 || block->host >= b->block[b->count].host + b->block[b->count].host_len);
     b->count = n;
+    pages = (block->host >> PAGE_SHIFT) - (b->block[1].host >> PAGE_SHIFT) + 1 - b->from_count;
     block->insn_first = b->insn_count;
     block->insn_room = len;
     memcpy(b->insn + b->insn_count, packed, len);
@@ -154,6 +158,9 @@ u32 block_new(struct blocks *b, const struct block *proto, const struct block_in
     block->ret_first = b->ret_count;
     memcpy(b->ret_point + b->ret_count, ret_point, proto->ret_count * sizeof(*ret_point));
     b->ret_count += proto->ret_count;
+    b->from = grow(b->from, &b->from_capacity, b->from_count, pages, sizeof(*b->from));
+    while (pages-- > 0)
+        b->from[b->from_count++] = n;
     block->valid = true;
     block->hash_next = b->hash[h];
     b->hash[h] = n;
@@ -199,10 +206,20 @@ struct block *block_find(struct blocks *b, u32 gpa_page, u32 eip, u64 mode)
     return NULL;
 }
 
+// A search among all blocks is a dozen cache misses.
 struct block *block_at_host(struct blocks *b, u64 host)
 {
+    u64 page = b->count ? (host >> PAGE_SHIFT) - (b->block[1].host >> PAGE_SHIFT) : 0;
     u32 lo = 1, hi = b->count + 1;
 
+    if (page >= 1ull << (32 - PAGE_SHIFT)) // below the first
+        return NULL;
+    if (page < b->from_count)
+        lo = MAX(b->from[page], 2u) - 1; // what runs on into the page
+    else if (b->count)
+        lo = b->count;
+    if (page + 1 < b->from_count)
+        hi = b->from[page + 1];
     while (lo < hi) { // the first block that starts after host
         u32 mid = lo + (hi - lo) / 2;
 

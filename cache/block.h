@@ -65,6 +65,8 @@ struct blocks {
     u32 ret_count, ret_capacity;
     u32 *hash;            // heads, by key
     u32 *page, *page2;    // heads, by guest-physical page number (4 GiB)
+    u32 *from;            // by page of host code, since the first block's: the first block that starts there or later
+    u32 from_count, from_capacity;
     struct block_insn unpacked[BLOCK_INSNS];
 };
 

@@ -108,6 +108,75 @@ START_TEST(blocks_survive_many)
 }
 END_TEST
 
+// With gaps, blocks longer than pages, and several in a page.
+START_TEST(host_addresses_find_their_blocks)
+{
+    static const u32 len[] = { 64, 5000, 100, 20000, 64, 3000, 4096, 60 };
+    struct block proto = { .gpa_page = 1, .insn_count = 1 };
+    struct block_insn insn = { .host = 0 };
+    struct blocks b;
+    struct err err;
+    u32 at;
+
+    ck_assert(blocks_init(&b, &err));
+    for (int round = 0; round < 2; round++) {
+        at = 0x20000fc0;
+        ck_assert_ptr_null(block_at_host(&b, at));
+        for (u32 i = 0; i < 400; i++) {
+            proto.eip = i;
+            proto.host = proto.entry = at;
+            proto.host_len = len[i % 8];
+            block_new(&b, &proto, &insn, &b.count);
+            at += len[i % 8] + (i % 3) * 1000;
+        }
+        ck_assert_ptr_null(block_at_host(&b, 0x20000fbf));
+        ck_assert_ptr_null(block_at_host(&b, at));
+        ck_assert_ptr_null(block_at_host(&b, at + 1000000));
+        ck_assert_ptr_null(block_at_host(&b, 0x7f0020000fc0));
+        for (u32 n = 1; n <= b.count; n++) {
+            const struct block *block = &b.block[n];
+
+            for (u32 i = 0; i < block->host_len; i += 59)
+                ck_assert_ptr_eq(block_at_host(&b, block->host + i), block);
+            ck_assert_ptr_eq(block_at_host(&b, block->host + block->host_len - 1), block);
+            if ((n - 1) % 3)
+                ck_assert_ptr_null(block_at_host(&b, block->host + block->host_len));
+        }
+        blocks_reset(&b);
+    }
+    blocks_destroy(&b);
+}
+END_TEST
+
+START_TEST(instructions_come_back_as_they_were)
+{
+    struct block_insn insn[BLOCK_INSNS];
+    struct block proto = { .gpa_page = 1, .host = 4096, .entry = 4096, .host_len = 60000, .room = 60000 };
+    struct blocks b;
+    struct err err;
+
+    ck_assert(blocks_init(&b, &err));
+    for (u32 i = 0; i < BLOCK_INSNS; i++)
+        insn[i] = (struct block_insn){
+            .host = i ? insn[i - 1].host + (i % 7 == 0 ? 126 + i % 3 : i % 11 == 0 ? 5000 : i % 4) : 700,
+            .guest = i ? insn[i - 1].guest + i % 16 : 0, .flags = i & 15,
+            .esp_delta = i % 5 < 2 ? (i32)i * 500 - 12000 : i ? insn[i - 1].esp_delta : 0,
+        };
+    for (u32 count = 1; count <= BLOCK_INSNS; count += count < 3 ? 1 : 7) {
+        proto.insn_count = count;
+        if (b.count)
+            block_replace(&b, &b.block[1], &proto, insn);
+        else
+            block_new(&b, &proto, insn, &b.count);
+        ck_assert_int_eq(memcmp(block_insns(&b, &b.block[1]), insn, count * sizeof(*insn)), 0);
+        for (u32 i = 0; i + 1 < count; i++)
+            if (insn[i + 1].host > insn[i].host)
+                ck_assert_uint_eq(block_insn_at_host(&b, &b.block[1], 4096 + insn[i + 1].host - 1)->guest, insn[i].guest);
+    }
+    blocks_destroy(&b);
+}
+END_TEST
+
 START_TEST(spaces_keep_their_own_targets)
 {
     static struct spaces s; // large
@@ -182,6 +251,8 @@ int main(void)
     tcase_add_test(tc, arena_views_and_bounds);
     tcase_add_test(tc, blocks_are_found_by_key_page_and_host);
     tcase_add_test(tc, blocks_survive_many);
+    tcase_add_test(tc, host_addresses_find_their_blocks);
+    tcase_add_test(tc, instructions_come_back_as_they_were);
     tcase_add_test(tc, spaces_keep_their_own_targets);
     tcase_add_test(tc, spaces_are_recycled_empty);
     tcase_add_test(tc, slots_run_out_cleanly);
