@@ -223,13 +223,15 @@ static u64 emulate(struct vcpu *v, const void *data)
 #define MISSES_MANY 512
 
 // Counts something that happened to the instruction whose code is at host; returns how often it has of late.
-static u32 count_at(struct bt_site_count count[BT_SITE_COUNTS], u32 host)
+// Each address space counts for itself: shared code meets fresh pages in each process.
+static u32 count_at(const struct engine *e, struct bt_site_count count[BT_SITE_COUNTS], u32 host)
 {
+    u32 window = (u32)e->space->key;
     struct bt_site_count *c = &count[host * 0x9e3779b1u >> 24];
 
     _Static_assert(BT_SITE_COUNTS == 256, "eight bits of hash");
-    if (c->host != host)
-        *c = (struct bt_site_count){ .host = host };
+    if (c->host != host || c->window != window)
+        *c = (struct bt_site_count){ .host = host, .window = window };
     return ++c->count;
 }
 
@@ -239,7 +241,7 @@ static bool direct_again(struct engine *e, u32 host)
     u64 reverted = e->count.reverted;
     struct block *b;
 
-    if (count_at(e->site_misses, host) % MISSES_MANY || !e->bt.opt.adaptive)
+    if (count_at(e, e->site_misses, host) % MISSES_MANY || !e->bt.opt.adaptive)
         return false;
     b = block_at_host(&e->blocks, host);
     if (b && b->valid && !(b->mode & MODE_CHECKED))
@@ -317,7 +319,8 @@ static u64 memory_fault(struct engine *e, struct block *b, const struct block_in
         }
         return step(e, host);
     }
-    if (e->bt.opt.adaptive && count_at(e->site_faults, host) == FAULTS_MANY) {
+    // Not shared code: its next process has the same to learn, and each block replaced leaves a jump in the way of links.
+    if (e->bt.opt.adaptive && !(b->mode & MODE_SHARED) && count_at(e, e->site_faults, host) == FAULTS_MANY) {
         e->count.faulting++;
         bt_hint(e, b, guest, HINT_FAULTS);
         return step(e, host);

@@ -76,7 +76,7 @@ struct code_page {
 
 #define BT_SITE_COUNTS 256
 struct bt_site_count {
-    u32 host, count;
+    u32 host, count, window; // window: the address space's
 };
 
 struct engine {
