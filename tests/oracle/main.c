@@ -195,6 +195,13 @@ static int work(struct oracle *o, const struct settings *s, char **argv)
     if (!oracle_server_start(o))
         return 2;
     oracle_native(o, 0); // so that has_zero is known
+    if (!oracle_server_works(o)) {
+        printf("this host runs no 32-bit code: the interpreter stands in for it\n");
+        oracle_server_stop(o);
+        o->stand_in = rig_new(&rig_modes[0], "max", o->batch->has_zero);
+        if (!o->stand_in)
+            return 2;
+    }
     for (unsigned i = 0; i < rig_mode_count; i++) {
         if (!listed(s->modes, rig_modes[i].name))
             continue;
@@ -225,6 +232,8 @@ static int work(struct oracle *o, const struct settings *s, char **argv)
     for (unsigned i = 0; i < o->rigs; i++)
         rig_free(o->rig[i]);
     rig_free(o->tracer);
+    if (o->stand_in)
+        rig_free(o->stand_in);
     return o->progress->failures != 0;
 }
 

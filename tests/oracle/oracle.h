@@ -19,6 +19,7 @@ struct oracle {
     const char *server;    // its path
     pid_t pid;
     int to, from;          // pipes
+    struct rig *stand_in;  // an interpreter that answers for a host that runs no 32-bit code; else NULL
     struct rig *rig[MAX_RIGS];
     unsigned rigs;
     struct rig *tracer;    // an interpreter
@@ -37,6 +38,8 @@ struct oracle {
 // ---- server.c
 // Runs batch->c[0..count) natively, into batch->r. A case that takes the server down gets VECTOR_ESCAPED.
 void oracle_native(struct oracle *o, u32 count);
+// Whether the host runs 32-bit code at all: some virtual machines' processors have no compatibility mode.
+bool oracle_server_works(struct oracle *o);
 bool oracle_server_start(struct oracle *o);
 void oracle_server_stop(struct oracle *o);
 

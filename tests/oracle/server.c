@@ -60,10 +60,41 @@ static bool exchange(struct oracle *o)
     return n == 1;
 }
 
+static void stand_in(struct oracle *o, u32 count)
+{
+    static u8 template[IMAGE_SIZE], before[IMAGE_SIZE];
+    struct batch *b = o->batch;
+
+    for (u32 i = 0; i < count; i++) {
+        memory_template(b->c[i].mem_seed, template);
+        memory_prepare(&b->c[i], template, before);
+        o->progress->c = b->c[i];
+        o->progress->mode = o->stand_in->mode->name;
+        rig_run(o->stand_in, &b->c[i], before, &b->r[i]);
+    }
+}
+
+bool oracle_server_works(struct oracle *o)
+{
+    struct batch *b = o->batch;
+
+    // The HLT that fills the code pages.
+    b->c[0] = (struct oracle_case){
+        .eip = areas[AREA_CODE].gla, .eflags = FL_FIXED1 | FL_IF,
+        .seg = { SEL_DATA, SEL_CODE, SEL_DATA, SEL_DATA },
+    };
+    oracle_native(o, 1);
+    return b->r[0].vector == X_GP;
+}
+
 void oracle_native(struct oracle *o, u32 count)
 {
     struct batch *b = o->batch;
 
+    if (o->stand_in) {
+        stand_in(o, count);
+        return;
+    }
     memset(b->r, 0, sizeof(b->r[0]) * count);
     b->count = count;
     b->done = 0;

@@ -238,10 +238,8 @@ int main(void)
     SRunner *runner;
     int failed;
 
-    if (!host_init()) {
-        printf("no memory below 4 GiB to run 32-bit code in\n");
+    if (!host_init())
         return 77;
-    }
     tcase_add_test(tc, random_instructions);
     tcase_add_test(tc, random_faults); // last: it takes memory away
     tcase_set_timeout(tc, 100);

@@ -71,6 +71,10 @@ static inline u8 *put_ss(u8 *p, u8 a, u8 b, u32 address)
     return put(p, &address, 4);
 }
 
+static inline void host_build(const u8 *bytes, unsigned len);
+static inline void host_run(const struct state *in, struct outcome *out);
+
+// False, with the reason printed: this host runs no 32-bit code for us.
 static inline bool host_init(void)
 {
     static const int signals[] = { SIGSEGV, SIGFPE, SIGILL, SIGBUS, SIGTRAP };
@@ -86,8 +90,13 @@ static inline bool host_init(void)
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     u8 *p = code;
 
-    if (code == MAP_FAILED || data == MAP_FAILED)
+    struct state flat = { .eflags = FL_FIXED1, .ds = 0x2b, .es = 0x2b };
+    struct outcome probe;
+
+    if (code == MAP_FAILED || data == MAP_FAILED) {
+        printf("no memory below 4 GiB to run 32-bit code in\n");
         return false;
+    }
     sigaltstack(&ss, NULL);
     for (unsigned i = 0; i < ARRAY_LEN(signals); i++)
         sigaction(signals[i], &sa, NULL);
@@ -102,7 +111,12 @@ static inline bool host_init(void)
     p = put(code + EXIT, "\x48\x8b\x24\x25", 4);
     p = put(p, &(u32){ CODE + SAVED_RSP }, 4);
     put(p, leave, sizeof(leave));
-    return true;
+    // Some virtual machines' processors have no compatibility mode.
+    host_build((const u8 *)"\x90", 1);
+    host_run(&flat, &probe);
+    if (probe.trap >= 0)
+        printf("this host runs no 32-bit code: nothing compared\n");
+    return probe.trap < 0;
 }
 
 static inline void host_build(const u8 *bytes, unsigned len)

@@ -372,10 +372,8 @@ int main(void)
     SRunner *runner;
     int failed;
 
-    if (!host_init()) {
-        printf("no memory below 4 GiB to run 32-bit code in\n");
+    if (!host_init())
         return 77;
-    }
     rng = 1;
     if (!host_slots()) {
         printf("neither modify_ldt nor set_thread_area here\n");

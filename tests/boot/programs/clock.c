@@ -5,7 +5,7 @@
 static int program(int argc, char **argv)
 {
     char line[] = "clock ....................\n";
-    unsigned ts[2];
+    unsigned long ts[2];
 
     (void)argc, (void)argv;
     linux_call(SYS_CLOCK_GETTIME, 0, (long)ts, 0);

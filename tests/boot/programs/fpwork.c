@@ -28,12 +28,12 @@ static unsigned work(unsigned seed, unsigned rounds)
 
         __asm__ volatile("fldl %2\n fldl %3\n fsqrt\n fmul %%st(1), %%st\n fld1\n faddp\n"
                          "movups %4, %%xmm7\n mulps %%xmm7, %%xmm7\n"
-                         "int $0x80\n"
+                         LINUX_CALL "\n"
                          "fsqrt\n fxch\n fadd %%st(1), %%st\n fstpl %2\n fstpt %1\n"
                          "sqrtps %%xmm7, %%xmm7\n movups %%xmm7, %0\n"
                          : "=m"(out), "=m"(image), "+m"(x)
                          : "m"(step), "m"(f), "a"(SYS_SCHED_YIELD)
-                         : "memory", "xmm7");
+                         : LINUX_CLOBBERS, "xmm7");
         hash = fold(hash, image, sizeof(image));
         hash = fold(hash, &out, sizeof(out));
         x = x * 0.75 + i * step;
