@@ -9,6 +9,7 @@
 struct ways {
     struct rig rig;
     struct vcpu *v;
+    struct cpu_model model; // -cpu max on a host that has everything: the table is the same on all
     ZydisDecoder guest;
 };
 
@@ -17,7 +18,9 @@ struct ways *ways_new(void)
     struct ways *w = calloc(1, sizeof(*w));
 
     w->v = calloc(1, sizeof(*w->v));
-    w->v->model = cpu_model_find("max");
+    w->model = *cpu_model_find("max");
+    w->model.isa = BIT(ISA_COUNT) - 1;
+    w->v->model = &w->model;
     rig_init(&w->rig);
     ZydisDecoderInit(&w->guest, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
     return w;
@@ -71,7 +74,6 @@ static const char *translation(struct ways *w, const u8 *bytes, const struct ins
     memcpy(code, bytes, insn->len);
     memcpy(code + insn->len, "\x0f\x0b", 2);
     spaces_reset(&w->rig.spaces);
-    w->v->model = cpu_model_find("max");
     w->rig.bt.isa = w->v->model->isa;
     CHECK(rig_translate(&w->rig, &rq, &out));
     at = out.insn[0].host;

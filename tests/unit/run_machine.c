@@ -229,7 +229,8 @@ START_TEST(test_halt_sleeps)
     m = make(&config);
     start = seconds(CLOCK_PROCESS_CPUTIME_ID);
     ck_assert_int_eq(machine_run(m, &err), EXIT_TIMEOUT);
-    ck_assert(seconds(CLOCK_PROCESS_CPUTIME_ID) - start < 0.05);
+    // Who does not sleep takes a second. Lockstep copies and compares all memory first, 2,000 of the host's page faults.
+    ck_assert(seconds(CLOCK_PROCESS_CPUTIME_ID) - start < 0.2);
     machine_destroy(m);
 }
 END_TEST
