@@ -57,6 +57,7 @@ enum {
     X(lahf, true, "save flags with LAHF rather than PUSHF")                                  \
     X(sensitive, true, "sensitive and string instructions inline where that pays")             \
     X(loops, true, "branch inside a block without leaving it")                               \
+    X(unlock, true, "leave LOCK out: the guest has one CPU")                                 \
     X(compare, true, "pages whose code is often written are not protected: their blocks compare") \
     X(replace, true, "blocks that compare are translated anew in their place")                   \
     X(operands, true, "blocks that compare read immediates which change from guest memory")     \

@@ -38,7 +38,7 @@ static bool bit_memory(struct trans *t, const struct insn *insn)
     bt_restore_flags(&t->bt->stubs, e);
     m = linear_operand(t, H_R8, 0, 4, insn->op == OP0F(0xa3) ? MEMACC_READ : MEMACC_WRITE);
     emit_load(e, H_R9, H_VCPU, FRAME_OFF(tmp));
-    emit_rm(e, insn->prefix & PFX_LOCK ? E_LOCK : 0, insn->op, H_R9, &m);
+    emit_rm(e, lock_form(t, insn), insn->op, H_R9, &m);
     return true;
 }
 

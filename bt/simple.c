@@ -9,12 +9,16 @@
 // through the red zone below RSP, which signal frames (on their own stack) leave alone.
 static const struct hmem red_zone = { H_RSP, -1, 0, -8 };
 
-static unsigned form_of(const struct insn *insn)
+// One CPU, and devices that look at what drivers share with them on its thread only: nobody sees the difference.
+unsigned lock_form(const struct trans *t, const struct insn *insn)
 {
-    unsigned form = 0;
+    return insn->prefix & PFX_LOCK && !t->bt->opt.unlock ? E_LOCK : 0;
+}
 
-    if (insn->prefix & PFX_LOCK)
-        form |= E_LOCK;
+static unsigned form_of(const struct trans *t, const struct insn *insn)
+{
+    unsigned form = lock_form(t, insn);
+
     if (insn->opsize == 2 && !(insn->attr & INSN_8BIT))
         form |= E_66;
     return form;
@@ -25,13 +29,27 @@ static void emit_imm(struct trans *t, const struct insn *insn)
     emit_bytes(t->e, &insn->imm, insn->imm_len);
 }
 
+// XCHG with memory, which locks unasked. Its first access is to be a read and write, as XCHG's is, for the sake of the
+// error code of a fault; NOT leaves the flags alone.
+static void exchange(struct trans *t, const struct insn *insn, unsigned form, unsigned reg)
+{
+    struct hmem m = mem_operand(t, insn, insn->mem_size, MEMACC_WRITE);
+    unsigned wide = insn->op & 1;
+
+    emit_rm(t->e, form, 0xf6 | wide, 2, &m);                  // not [m]
+    emit_rm(t->e, form, 0x8a | wide, H_R11, &m);
+    emit_rm(t->e, form, 0x88 | wide, reg, &m);
+    emit_rr(t->e, form, 0xf6 | wide, 2, H_R11);
+    emit_rr(t->e, form, 0x8a | wide, reg, H_R11);
+}
+
 enum reg_role { REG_GPR, REG_EXT, REG_OTHER };
 
 // op with a ModRM byte, general registers.
 static bool copy_modrm(struct trans *t, const struct insn *insn, unsigned op, enum reg_role role)
 {
     struct emit *e = t->e;
-    unsigned form = form_of(insn);
+    unsigned form = form_of(t, insn);
     bool byte = insn->attr & INSN_8BIT;
     bool reg8 = byte && role == REG_GPR; // reg is a byte register
     unsigned reg = role == REG_GPR && !byte ? host_gpr(insn->reg) : insn->reg;
@@ -65,6 +83,10 @@ static bool copy_modrm(struct trans *t, const struct insn *insn, unsigned op, en
         }
         return true;
     }
+    if ((op & ~1u) == OP1(0x86) && t->bt->opt.unlock) {
+        exchange(t, insn, form & ~E_LOCK, reg);
+        return true;
+    }
     m = mem_operand(t, insn, insn->mem_size, access);
     // RSP, RBP, RSI, RDI as byte registers cannot be meant here: reg < 4.
     emit_rm(e, form, op, reg, &m);
@@ -74,7 +96,7 @@ static bool copy_modrm(struct trans *t, const struct insn *insn, unsigned op, en
 
 static bool copy_bytes(struct trans *t, const struct insn *insn)
 {
-    if (form_of(insn) & E_66)
+    if (form_of(t, insn) & E_66)
         emit8(t->e, 0x66);
     if (insn->op >> 8)
         emit8(t->e, 0x0f);
@@ -239,7 +261,7 @@ static bool cmpxchg8b(struct trans *t, const struct insn *insn)
 {
     struct hmem m = mem_operand(t, insn, 8, MEMACC_WRITE);
 
-    emit_rm(t->e, insn->prefix & PFX_LOCK ? E_LOCK : 0, insn->op, insn->reg, &m);
+    emit_rm(t->e, lock_form(t, insn), insn->op, insn->reg, &m);
     return true;
 }
 
@@ -289,7 +311,7 @@ static bool map_1(struct trans *t, const struct insn *insn)
         return copy_bytes(t, insn);
     switch (op) {
     case 0x40 ... 0x4f: // INC/DEC r: the one-byte forms are REX prefixes in 64-bit mode
-        emit_rr(t->e, form_of(insn), 0xff, op >= 0x48, host_gpr(op & 7));
+        emit_rr(t->e, form_of(t, insn), 0xff, op >= 0x48, host_gpr(op & 7));
         return true;
     case 0x69: case 0x6b: case 0x84 ... 0x8b:
         return copy_modrm(t, insn, op, REG_GPR);
@@ -304,7 +326,7 @@ static bool map_1(struct trans *t, const struct insn *insn)
             emit8(t->e, 0xf3), emit8(t->e, 0x90); // pause
         return true;
     case 0x91 ... 0x97:
-        emit_rr(t->e, form_of(insn), 0x87, H_RAX, host_gpr(op & 7));
+        emit_rr(t->e, form_of(t, insn), 0x87, H_RAX, host_gpr(op & 7));
         return true;
     case 0x98: case 0x99: case 0xa8: case 0xa9: case 0xb0 ... 0xb7: case 0xf5: case 0xf8: case 0xf9:
         return copy_bytes(t, insn);

@@ -123,6 +123,8 @@ bool stack_push_tmp(struct trans *t, unsigned size);
 bool sensitive_continues(const struct trans *t, const struct insn *insn);
 
 // ---- simple.c: everything that is copied nearly as it is. False: leave it to the emulator.
+// E_LOCK if the host's instruction is to have the guest's LOCK.
+unsigned lock_form(const struct trans *t, const struct insn *insn);
 bool simple_translate(struct trans *t, const struct insn *insn);
 
 // Calls the emulator for the current instruction.

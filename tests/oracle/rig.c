@@ -38,7 +38,7 @@ const struct rig_mode rig_modes[] = {
     { "no-lahf", "bt", "lahf=off,direct=off" },
     { "no-inline", "bt", "sensitive=off" },
     { "no-loops", "bt", "loops=off,direct=off" },
-    { "plain", "bt", "chain=off,returns=off,esp=off,lahf=off,sensitive=off,loops=off,direct=off" },
+    { "plain", "bt", "chain=off,returns=off,esp=off,lahf=off,sensitive=off,loops=off,unlock=off,direct=off" },
     { "one-insn", "bt", "block=1" },
     { "flush", "bt", "flush=1" },
 };
