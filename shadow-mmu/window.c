@@ -235,6 +235,33 @@ enum window_fault window_fault(struct vcpu *v, gla_t gla, enum access access, u3
     return WINDOW_FILLED;
 }
 
+void window_fill_ahead(struct vcpu *v, gla_t gla, unsigned pages)
+{
+    struct window *w = mmu_window(v);
+    struct windows *ws = v->mmu->windows;
+    u32 page = gla >> PAGE_SHIFT, index, first, last;
+
+    if (!w || w->kind != WINDOW_USER)
+        return;
+    index = region_index(w, gla);
+    first = index * region_pages(w);
+    last = first + region_pages(w) - 1;
+    first = page - first > pages ? page - pages : first;
+    last = last - page > pages ? page + pages : last;
+    for (u32 at = first; at <= last; at++) {
+        const struct phys_page *p;
+        struct walk walked;
+        bool writable;
+
+        if (window_maps(w, at << PAGE_SHIFT, &writable) || !walk_probe(v, ws->phys, at << PAGE_SHIFT, &walked) ||
+            walked.page_size != PAGE_SIZE || !walked.user || !(walked.pte & PTE_A) || !(walked.pde & PTE_A))
+            continue;
+        p = phys_page(ws->phys, walked.gpa);
+        if (p->flags & PHYS_READ && !fill(ws, w, at << PAGE_SHIFT, &walked, p, true))
+            return;
+    }
+}
+
 bool window_maps(const struct window *w, gla_t gla, bool *writable)
 {
     const struct region *r = w->region ? w->region[region_index(w, gla)] : NULL;

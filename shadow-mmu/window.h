@@ -148,6 +148,11 @@ static inline struct window *mmu_window(struct vcpu *v)
 // mmu_window(v).
 enum window_fault window_fault(struct vcpu *v, gla_t gla, enum access access, u32 *pferr);
 
+// Behind a WINDOW_FILLED at gla in user mode, for an instruction that walks over many pages: maps those of up to `pages`
+// neighbours on either side which the guest has used (A) and could use now, without setting A or D. A mapping costs a fifth
+// of a fault or less.
+void window_fill_ahead(struct vcpu *v, gla_t gla, unsigned pages);
+
 // Whether the window maps the page of gla, and writable: for tests and `info tlb`.
 bool window_maps(const struct window *w, gla_t gla, bool *writable);
 

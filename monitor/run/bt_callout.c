@@ -218,34 +218,47 @@ static u64 emulate(struct vcpu *v, const void *data)
     return emulate_site(e, site, &insn);
 }
 
-// So many hidden faults make a site checked; so many misses of the TLB, which cost as much, make it direct again.
+// So many hidden faults make a site checked; so many misses of the TLB by pages that had been in it make it direct for good,
+// and then each fault maps so many of the page's neighbours.
 #define FAULTS_MANY 8
-#define MISSES_MANY 512
+#define MISSES_MANY 128
+#define AHEAD_PAGES 24
 
-// Counts something that happened to the instruction whose code is at host; returns how often it has of late.
-// Each address space counts for itself: shared code meets fresh pages in each process.
-static u32 count_at(const struct engine *e, struct bt_site_count count[BT_SITE_COUNTS], u32 host)
+static struct bt_site_record *site_record(struct engine *e, u32 eip)
 {
     u32 window = (u32)e->space->key;
-    struct bt_site_count *c = &count[host * 0x9e3779b1u >> 24];
+    struct bt_site_record *r = &e->site[(eip ^ window) * 0x9e3779b1u >> 24];
 
-    _Static_assert(BT_SITE_COUNTS == 256, "eight bits of hash");
-    if (c->host != host || c->window != window)
-        *c = (struct bt_site_count){ .host = host, .window = window };
-    return ++c->count;
+    _Static_assert(BT_SITES == 256, "eight bits of hash");
+    if (r->eip != eip || r->window != window)
+        *r = (struct bt_site_record){ .eip = eip, .window = window };
+    return r;
 }
 
-// A site that is checked because it faulted often misses the TLB often, too: its pages are many. True if it was made direct.
+// Has this page missed the TLB before, since the last flush?
+static bool seen_before(struct engine *e, u32 gla, u64 flushes)
+{
+    u64 *seen = &e->seen[gla >> PAGE_SHIFT & (BT_SEEN - 1)], now = flushes << 20 | gla >> PAGE_SHIFT;
+    bool before = *seen == now;
+
+    *seen = now;
+    return before;
+}
+
+// A site that is checked because it faulted often has missed the TLB on a page that had been in it: its pages are more than
+// the TLB holds, if that happens often. True if it was made direct.
 static bool direct_again(struct engine *e, u32 host)
 {
+    struct bt_site_record *r = site_record(e, bt_linear(e->v));
     u64 reverted = e->count.reverted;
     struct block *b;
 
-    if (count_at(e, e->site_misses, host) % MISSES_MANY || !e->bt.opt.adaptive)
+    if (!e->bt.opt.adaptive || ++r->misses % MISSES_MANY)
         return false;
     b = block_at_host(&e->blocks, host);
     if (b && b->valid && !(b->mode & MODE_CHECKED))
         bt_unhint(e, b);
+    r->wide |= e->count.reverted != reverted;
     return e->count.reverted != reverted;
 }
 
@@ -275,7 +288,7 @@ static u64 memory(struct vcpu *v, const void *data)
         // If it faults: a segment's limit or an alignment may come first, the emulator knows.
         if (tlb_translate(v, gla, site->access, v->cpl == 3, &gpa, &pferr) &&
             (site->access == ACC_WRITE ? t->wtag : t->rtag) == ((gla & PAGE_MASK) | v->asid) &&
-            !direct_again(e, site->retry)) {
+            !(seen_before(e, gla, flushes) && direct_again(e, site->retry))) {
             v->gpr[R_ESP] -= site->delta;
             return site->retry;
         }
@@ -308,6 +321,7 @@ static u64 memory_fault(struct engine *e, struct block *b, const struct block_in
     struct bt_frame *f = bt_frame(v);
     u64 offset = f->fault_addr - f->window;
     u32 host = b->host + insn->host, delta = insn->esp_delta, guest = insn->guest;
+    struct bt_site_record *record;
     u32 pferr = 0;
 
     if (offset >> 32) {
@@ -320,13 +334,16 @@ static u64 memory_fault(struct engine *e, struct block *b, const struct block_in
         return step(e, host);
     }
     // Not shared code: its next process has the same to learn, and each block replaced leaves a jump in the way of links.
-    if (e->bt.opt.adaptive && !(b->mode & MODE_SHARED) && count_at(e, e->site_faults, host) == FAULTS_MANY) {
+    record = site_record(e, bt_linear(v));
+    if (e->bt.opt.adaptive && !(b->mode & MODE_SHARED) && !record->wide && ++record->faults % FAULTS_MANY == 0) {
         e->count.faulting++;
         bt_hint(e, b, guest, HINT_FAULTS);
         return step(e, host);
     }
     switch (window_fault(v, (u32)offset, f->fault_error & PFERR_W ? ACC_WRITE : ACC_READ, &pferr)) {
     case WINDOW_FILLED:
+        if (record->wide)
+            window_fill_ahead(v, (u32)offset, AHEAD_PAGES);
         e->ran = 0;
         e->count.fills++;
         v->gpr[R_ESP] -= delta;

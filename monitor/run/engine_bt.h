@@ -74,10 +74,15 @@ struct code_page {
     u32 slot, in, out; // bt_page_slot + 1; slots (struct slot_last) to it and from it
 };
 
-#define BT_SITE_COUNTS 256
-struct bt_site_count {
-    u32 host, count, window; // window: the address space's
+// What an instruction's accesses have met of late, in one address space: shared code meets fresh pages in each process.
+#define BT_SITES 256
+struct bt_site_record {
+    u32 eip, window; // linear address; the address space's window
+    u16 faults;      // hidden ones
+    u16 misses;      // of the TLB, on pages that had been there since the last flush
+    bool wide;       // it goes over so many pages that the TLB does not help: always direct
 };
+#define BT_SEEN 8192 // pages that missed the TLB, remembered
 
 struct engine {
     struct vcpu *v;
@@ -112,8 +117,8 @@ struct engine {
     bool spaces_stale;       // a mapping changed: empty them before going on
     // Where translated code was interrupted to leave for the machine, to go on there if nothing else comes up.
     u32 pause_pc, pause_eip;
-    // Hidden faults, and misses of the TLB, of late by the host address of the instruction.
-    struct bt_site_count site_faults[BT_SITE_COUNTS], site_misses[BT_SITE_COUNTS];
+    struct bt_site_record site[BT_SITES];
+    u64 seen[BT_SEEN];       // page, and the number of flushes before it missed the TLB
     u64 flush_count, invalidations;
     u8 scratch[BT_MAX_CODE]; // a block that may replace another one
     bool spare;              // what is translated next replaces code that changed, and gets room to grow

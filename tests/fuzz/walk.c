@@ -82,6 +82,7 @@ static void check_window(struct world *w, gla_t gla, enum access access)
     if (found == WINDOW_FILLED) {
         HOLDS(window_maps(mmu_window(v), gla, &writable));
         HOLDS(writable || access == ACC_READ);
+        window_fill_ahead(v, gla, gla & 7);
     }
 }
 

@@ -167,6 +167,8 @@ static void check_access(struct world *w)
     // A global large page may have been cached through another space's directory entry.
     if (!high || before.page_size == PAGE_SIZE)
         ck_assert(before.pte & PTE_A && (!write || before.dirty));
+    if (found == WINDOW_FILLED && rnd(w, 4) == 0)
+        window_fill_ahead(v, gla, rnd(w, 8));
     if (found == WINDOW_CODE_PAGE && rnd(w, 2))
         phys_page(&g->phys, before.gpa)->flags &= ~PHYS_CODE;
     ck_assert_uint_eq(mmu_read32(v, gla, user), before.gpa & PAGE_MASK);

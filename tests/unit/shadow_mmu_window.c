@@ -316,6 +316,63 @@ START_TEST(spaces)
 }
 END_TEST
 
+// Neighbours that the guest has used, and could use now, and no others; never with more rights than they have.
+START_TEST(ahead)
+{
+    static const struct { i32 page; u32 bits; bool is, writable; } around[] = {
+        { -5, RWUAD, false, false }, // too far
+        { -4, RWUAD, true, true },
+        { -3, PTE_P | PTE_U | PTE_A, true, false },
+        { -2, RWU | PTE_A, true, false },
+        { -1, RWU, false, false },   // not used yet: A is the guest's to see
+        { 1, 0, false, false },
+        { 2, RWAD, false, false },   // the supervisor's
+        { 3, RWUAD, true, false },   // holds code
+        { 4, RWUAD, true, true },
+    };
+    struct guest *g = paged(CR4_PGE, NULL);
+    struct vcpu *v = g->v;
+    u32 root = guest_space(g), value = 0, pferr;
+    gla_t at = 0x8050000, end = 0x8400000;
+
+    for (unsigned i = 0; i < ARRAY_LEN(around); i++)
+        guest_map(g, root, at + (around[i].page << PAGE_SHIFT), around[i].bits | (0x440000 - (i << 13)));
+    guest_map(g, root, at, RWUAD | 0x300000);
+    guest_map(g, root, end - PAGE_SIZE, RWUAD | 0x301000);
+    guest_map(g, root, end, RWUAD | 0x303000);
+    guest_enter(g, root);
+    guest_cpl(g, 3);
+    mmu_protect_code(v, 0x440000 - (7 << 13));
+    window_fill_ahead(v, at, 4); // nothing is known of this part of the space yet
+    ck_assert_int_eq(access_word(g, at, false, &value, &pferr), WINDOW_FILLED);
+    window_fill_ahead(v, at, 4);
+    for (unsigned i = 0; i < ARRAY_LEN(around); i++) {
+        gla_t gla = at + (around[i].page << PAGE_SHIFT);
+
+        ck_assert_int_eq(mapped(g, gla, false), around[i].is);
+        ck_assert_int_eq(mapped(g, gla, true), around[i].writable);
+        ck_assert_uint_eq(guest_get(g, guest_pte(g, root, gla)) & (PAGE_SIZE - 1), around[i].bits);
+    }
+    // Up to the end of the page table, and no further.
+    ck_assert_int_eq(access_word(g, end - PAGE_SIZE, false, &value, &pferr), WINDOW_FILLED);
+    window_fill_ahead(v, end - PAGE_SIZE, 4);
+    ck_assert(!mapped(g, end, false));
+    // A flush finds what has changed, as for any other page.
+    guest_map(g, root, at - 4 * PAGE_SIZE, RWUAD | 0x500000);
+    guest_map(g, root, at + 4 * PAGE_SIZE, PTE_P | PTE_U | PTE_A | PTE_D | (0x440000 - (8 << 13)));
+    mmu_cr3_written(v);
+    ck_assert(!mapped(g, at - 4 * PAGE_SIZE, false));
+    ck_assert(mapped(g, at + 4 * PAGE_SIZE, false) && !mapped(g, at + 4 * PAGE_SIZE, true));
+    // Not for the supervisor, whose window has no such pages.
+    guest_cpl(g, 0);
+    window_fill_ahead(v, at, 4);
+    ck_assert(!mapped(g, at + 3 * PAGE_SIZE, false));
+    check_writable(g);
+    check_maps(g);
+    guest_free(g);
+}
+END_TEST
+
 static unsigned hook_calls;
 static void on_change(void *opaque, gla_t gla, u32 len)
 {
@@ -641,5 +698,5 @@ START_TEST(budget_20) { budget(20); }
 END_TEST
 
 GUEST_TESTS("shadow-mmu: windows", identity, permissions_32, permissions_pae, staleness,
-            directory, large_4m, large_2m, code, spaces, generations, isolation, write_protect,
+            directory, large_4m, large_2m, code, spaces, ahead, generations, isolation, write_protect,
             transient, refused, budget_300, budget_20)
