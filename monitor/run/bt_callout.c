@@ -218,11 +218,12 @@ static u64 emulate(struct vcpu *v, const void *data)
     return emulate_site(e, site, &insn);
 }
 
-// So many hidden faults make a site checked; so many misses of the TLB by pages that had been in it make it direct for good,
-// and then each fault maps so many of the page's neighbours.
+// So many hidden faults make a site checked; so many misses of the TLB by pages that had been in it make it direct for good.
 #define FAULTS_MANY 8
 #define MISSES_MANY 128
-#define AHEAD_PAGES 24
+// Neighbours on either side that a fault maps, too, of such a wide site and of others.
+#define AHEAD_WIDE 24
+#define AHEAD 4
 
 static struct bt_site_record *site_record(struct engine *e, u32 eip)
 {
@@ -342,8 +343,7 @@ static u64 memory_fault(struct engine *e, struct block *b, const struct block_in
     }
     switch (window_fault(v, (u32)offset, f->fault_error & PFERR_W ? ACC_WRITE : ACC_READ, &pferr)) {
     case WINDOW_FILLED:
-        if (record->wide)
-            window_fill_ahead(v, (u32)offset, AHEAD_PAGES);
+        window_fill_ahead(v, (u32)offset, record->wide ? AHEAD_WIDE : AHEAD);
         e->ran = 0;
         e->count.fills++;
         v->gpr[R_ESP] -= delta;
