@@ -13,6 +13,7 @@
 #define RING3_BT_STUBS_H
 
 #include "emit.h"
+#include "monitor/base/log.h"
 
 // A C function behind a stub: data is what follows the call in the code (struct bt_site, struct
 // bt_link), in the
@@ -68,6 +69,7 @@ static inline const struct bt_check *bt_check_for(const struct bt_stubs *s, bool
 
     while (1u << n < size)
         n++;
+    CHECK(n < BT_CHECK_SIZES);
     return &s->check[flags][access][n];
 }
 
