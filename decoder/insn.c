@@ -169,10 +169,35 @@ static void insn_undefined(struct insn *insn)
         insn->name = "(undefined)";
 }
 
+// C4 with what would be a register operand of LES. Anything but the map that we have, behind any of the prefixes that VEX
+// does away with too, is left as that LES, which is as undefined.
+static const struct row *decode_vex(struct insn *insn, struct cursor *c)
+{
+    const u8 *start = c->p;
+    u8 byte;
+
+    if ((fetch(c, 1) & 0x1f) == 2 && !(insn->prefix & (PFX_66 | PFX_REP | PFX_REPNE | PFX_LOCK))) {
+        byte = fetch(c, 1); // WvvvvLpp
+        insn->vreg = ~byte >> 3 & 7;
+        if (!(byte & 7)) {
+            byte = fetch(c, 1);
+            insn->op = OPVEX38(byte);
+            if (insn_map_vex38[byte].name || insn_map_vex38[byte].by != BY_NONE)
+                return &insn_map_vex38[byte];
+        }
+    }
+    if (!c->out)
+        c->p = start;
+    insn->op = OP1(0xc4);
+    return &insn_map_1[0xc4];
+}
+
 static const struct row *decode_opcode(struct insn *insn, struct cursor *c)
 {
     u8 byte = fetch(c, 1);
 
+    if (unlikely(byte == 0xc4) && c->p < c->end && *c->p >= 0xc0)
+        return decode_vex(insn, c);
     if (byte != 0x0f) {
         insn->op = OP1(byte);
         return &insn_map_1[byte];
