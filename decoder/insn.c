@@ -169,27 +169,27 @@ static void insn_undefined(struct insn *insn)
         insn->name = "(undefined)";
 }
 
-// C4 with what would be a register operand of LES. Anything but the map that we have, behind any of the prefixes that VEX
-// does away with too, is left as that LES, which is as undefined.
+// C4 with what would be a register operand of LES: VEX. Where it is of no map that we have, or behind a prefix that VEX does
+// away with, it is as undefined as that LES; what it takes to know that is fetched.
 static const struct row *decode_vex(struct insn *insn, struct cursor *c)
 {
-    const u8 *start = c->p;
+    static const struct row none = NONE;
+    const struct row *row;
     u8 byte;
 
-    if ((fetch(c, 1) & 0x1f) == 2 && !(insn->prefix & (PFX_66 | PFX_REP | PFX_REPNE | PFX_LOCK))) {
-        byte = fetch(c, 1); // WvvvvLpp
-        insn->vreg = ~byte >> 3 & 7;
-        if (!(byte & 7)) {
-            byte = fetch(c, 1);
-            insn->op = OPVEX38(byte);
-            if (insn_map_vex38[byte].name || insn_map_vex38[byte].by != BY_NONE)
-                return &insn_map_vex38[byte];
-        }
-    }
-    if (!c->out)
-        c->p = start;
     insn->op = OP1(0xc4);
-    return &insn_map_1[0xc4];
+    if ((fetch(c, 1) & 0x1f) != 2 || insn->prefix & (PFX_66 | PFX_REP | PFX_REPNE | PFX_LOCK))
+        return &none;
+    byte = fetch(c, 1); // WvvvvLpp
+    if (byte & 7)
+        return &none;
+    insn->vreg = ~byte >> 3 & 7;
+    byte = fetch(c, 1);
+    row = &insn_map_vex38[byte];
+    if (!row->name && row->by == BY_NONE)
+        return &none;
+    insn->op = OPVEX38(byte);
+    return row;
 }
 
 static const struct row *decode_opcode(struct insn *insn, struct cursor *c)
