@@ -42,6 +42,8 @@ u32 vec[4] __attribute__((aligned(16))), differences;
     X(bts, "btsl $3, (%edi); btcl $5, (%edi)")                                               \
     X(btc_far, "movl $8 * 64 + 9, %ecx; leal -64(%edi), %esi; btcl %ecx, (%esi)")            \
     X(btr_back, "movl $-32 + 2, %ecx; leal 4(%edi), %esi; btrl %ecx, (%esi); btcl $6, (%edi)") \
+    X(btc_absolute, "movl $8 * 64 + 9, %ecx; btcl %ecx, arena + 0x100 - 64") \
+    X(add_absolute, "addl %ebx, arena + 0x100")                                              \
     X(rol, "roll $5, (%edi)")                                                                \
     X(shl_cl, "movb $3, %cl; shll %cl, (%edi)")                                              \
     X(rcr, "stc; rcrl $1, (%edi)")                                                           \
@@ -231,8 +233,9 @@ static void all_stores(bool paging)
 {
     for (u32 i = 0; i < sizeof(stores) / sizeof(stores[0]); i++) {
         const struct store *s = &stores[i];
-        // Through a segment the store has its own address; that of 16 bits cannot name an alias.
-        bool own = s->code == store_based || s->code == store_based_stos || s->code == store_address16;
+        // Through a segment the store or absolute it has its own address.
+        bool own = s->code == store_based || s->code == store_based_stos || s->code == store_address16 ||
+                   s->code == store_btc_absolute || s->code == store_add_absolute;
 
         if (s->needs == NEEDS_SSE && !cpu_has(25))
             continue;
