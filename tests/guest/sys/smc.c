@@ -56,7 +56,8 @@ u32 vec[4] __attribute__((aligned(16))), differences;
     X(pushf, "movl %esp, %esi; leal 4(%edi), %esp; pushfl; movl %esi, %esp; orl %ebx, (%edi)") \
     X(push_seg, "movl %esp, %esi; leal 4(%edi), %esp; pushl %ds; movl %esi, %esp; rolb $3, 3(%edi); orl %ebx, (%edi)") \
     X(call, "movl %esp, %esi; leal 4(%edi), %esp; call 1f; 1: movl %esi, %esp")              \
-    X(call_reg, "movl %esp, %esi; leal 4(%edi), %esp; call 2f; 2: popl %eax; addl $3f - 2b, %eax; call *%eax; 3: movl %esi, %esp") \
+    X(call_reg, "movl %esp, %esi; leal 4(%edi), %esp; call 2f; 2: popl %eax; addl $3f - 2b, %eax; call *%eax;" \
+                "3: movl %esi, %esp")                                                        \
     X(enter, "pushl %ebp; movl %ebx, %ebp; movl %esp, %esi; leal 4(%edi), %esp; enter $0, $0; movl %esi, %esp; popl %ebp") \
     X(sgdt, "sgdt (%edi); movw $0x0aeb, 4(%edi); xorl %ebx, (%edi)")      \
     X(str, "str (%edi); xorl %ebx, (%edi)")                                                  \
@@ -133,11 +134,25 @@ static u32 fresh(void)
     return value;
 }
 
-// Runs code with EDI and EBX set; returns EAX.
+// Runs code with EDI and EBX set; returns EAX. `based`: in a code segment that starts at the arena.
+static bool based;
+
 static u32 call(const void *code, const void *edi, u32 ebx)
 {
+    static const struct {
+        u32 offset;
+        u16 selector;
+    } stub = { 4096, SEL(2) }; // CALL EDX; RETF
     u32 eax = 0, count = 3;
 
+    if (based) {
+        u32 offset = (u32)code - (u32)arena;
+
+        __asm__ volatile("pushl %%ebp; movl %%ecx, %%ebp; lcall *%5; popl %%ebp"
+                         : "+a"(eax), "+c"(count), "+d"(offset), "+b"(ebx), "+D"(edi)
+                         : "m"(stub) : "esi", "memory", "cc");
+        return eax;
+    }
     __asm__ volatile("pushl %%ebp; movl %%ecx, %%ebp; call *%%edx; popl %%ebp"
                      : "+a"(eax), "+c"(count), "+d"(code), "+b"(ebx), "+D"(edi) : : "esi", "memory", "cc");
     return eax;
@@ -384,7 +399,8 @@ static void by_task(void)
     __asm__ volatile("ltr %w0; clts" : : "r"((u32)kept));
 }
 
-// A page-table entry: ADD EAX, C340h; NOP; RET in two entries. The accessed bit makes it AND, the dirty bit then GS INC EAX; RET.
+// A page-table entry: ADD EAX, C340h; NOP; RET in two entries. The accessed bit makes it AND, the dirty bit then
+// GS INC EAX; RET.
 static void by_tables(void)
 {
     u32 *entry = &page_table[0xd00];
@@ -529,6 +545,8 @@ void kernel_main(void)
     if (cpu_has(25))
         write_cr4(read_cr4() | 0x600);
     gdt[SEL(3) / 8] = descriptor((u32)arena[0], 0xffff, 0x93, 4); // 48h: the page of the target
+    gdt[SEL(2) / 8] = descriptor((u32)arena[0], 0xffff, 0x9b, 4);
+    PUT(arena[1], "\xff\xd2\xcb");
     vec[1] = 0x90900aeb, vec[2] = vec[3] = 0x90909090;
     for (u32 paging = 0; paging < 2; paging++) {
         print(paging ? "with paging\n" : "without paging\n");
@@ -538,6 +556,10 @@ void kernel_main(void)
             write_cr3(read_cr3());
         }
         all_stores(paging);
+        print("in a code segment with a base\n");
+        based = true;
+        all_stores(paging);
+        based = false;
         by_frames();
         by_error_code();
         by_descriptor();

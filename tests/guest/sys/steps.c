@@ -48,16 +48,20 @@ static void record(struct trap *t)
 
 __asm__(".pushsection .text\n.balign 16\ncode16_base: .popsection");
 
-STEPS32(jcc32, "xorl %eax, %eax; a1: jz b1; nop; b1: jnz c1; d1: .byte 0x0f, 0x84; .long e1 - c1; c1: nop; nop; e1: .byte 0x0f, 0x85;"
+STEPS32(jcc32, "xorl %eax, %eax; a1: jz b1; nop; b1: jnz c1; d1: .byte 0x0f, 0x84; .long e1 - c1; c1: nop; nop; "
+               "e1: .byte 0x0f, 0x85;"
                ".long 8; f1: clc; g1: jc e1; h1: cmc; i1: jc j1; nop; j1: jo e1",
         a1, b1, d1, e1, f1, g1, h1, i1, j1);
-STEPS32(loops32, "movl $2, %ecx; a2: loop a2; b2: jecxz c2; nop; c2: movl $5, %ecx; d2: testl %esp, %esp; e2: loopz d2; f2: loopnz g2;"
+STEPS32(loops32, "movl $2, %ecx; a2: loop a2; b2: jecxz c2; nop; c2: movl $5, %ecx; d2: testl %esp, %esp; "
+                 "e2: loopz d2; f2: loopnz g2;"
                  "nop; g2: .byte 0x67; loop h2; nop; h2: .byte 0x67; jecxz c2; i2: nop",
         a2, a2, b2, c2, d2, e2, f2, g2, h2, i2);
-STEPS32(calls32, "pushl $0; a3: call b3; c3: jmp d3; b3: ret $4; d3: movl $e3, %eax; f3: call *%eax; g3: jmp *h3; e3: ret;"
+STEPS32(calls32, "pushl $0; a3: call b3; c3: jmp d3; b3: ret $4; d3: movl $e3, %eax; f3: call *%eax; "
+                 "g3: jmp *h3; e3: ret;"
                  "i3: .long k3; h3: .long j3; j3: call *i3; m3: nop; jmp n3; k3: ret; n3: nop",
         a3, b3, c3, d3, f3, e3, g3, j3, k3, m3, m3 + 1, n3);
-STEPS32(far32, "lcall $8, $a4; b4: pushl %cs; c4: pushl $d4; e4: lret; a4: lret; nop; d4: ljmp $8, $f4; nop; f4: lcall *g4; h4: jmp i4;"
+STEPS32(far32, "lcall $8, $a4; b4: pushl %cs; c4: pushl $d4; e4: lret; a4: lret; nop; d4: ljmp $8, $f4; nop; "
+               "f4: lcall *g4; h4: jmp i4;"
                "g4: .long a4; .word 8; i4: lcall $0x38, $0; j4: lcall $0x40, $0; k4: pushl %cs; n4: pushl $m4;"
                "o4: ljmp $0x38, $0; l4: lret; m4:",
         a4, b4, c4, e4, d4, f4, a4, h4, i4, l4, j4, l4, k4, n4, o4, l4);
@@ -65,26 +69,33 @@ STEPS32(iret32, "pushfl; a5: pushl %cs; b5: pushl $c5; d5: iret; nop; c5: nop", 
 STEPS32(ints32, "int $0x90; nop; a6: nop; b6: int3; nop; c6: movb $0x7f, %al; d6: addb $1, %al; e6: into; nop; f6: nop",
         a6, b6, c6, d6, e6, f6);
 STEPS32(faults32, "nop; a7: ud2; nop; b7: nop; c7: xorl %ecx, %ecx; d7: divl %ecx; nop; e7: nop", a7, b7, c7, d7, e7);
-STEPS32(strings32, "movl $3, %ecx; a8: movl $arena, %edi; b8: rep stosb; c8: movl $2, %ecx; d8: movl $arena, %esi; e8: rep lodsb; f8: repe cmpsb; g8: xorl %ecx, %ecx;"
+STEPS32(strings32, "movl $3, %ecx; a8: movl $arena, %edi; b8: rep stosb; c8: movl $2, %ecx; "
+                   "d8: movl $arena, %esi; e8: rep lodsb; f8: repe cmpsb; g8: xorl %ecx, %ecx;"
                    "h8: rep stosb; i8: movl $1, %ecx; j8: rep movsb; k8: nop",
         a8, b8, b8, b8, c8, d8, e8, e8, f8, g8, h8, i8, j8, k8);
-STEPS32(shadows32, "movl %ss, %eax; a9: movl %eax, %ss; nop; b9: pushl %ss; c9: popl %ss; nop; d9: sti; e9: cli; f9: movl %eax, %ss; jmp g9; nop;"
+STEPS32(shadows32, "movl %ss, %eax; a9: movl %eax, %ss; nop; b9: pushl %ss; c9: popl %ss; nop; d9: sti; "
+                   "e9: cli; f9: movl %eax, %ss; jmp g9; nop;"
                    "g9: movl %eax, %ss; pushfl; i9: popl %eax",
         a9, b9, c9, d9, e9, f9, g9, i9);
 
-STEPS16(jcc16, "xorl %eax, %eax; a11: jz b11; nop; b11: jnz c11; d11: .byte 0x0f, 0x84; .word e11 - c11; c11: nop; nop; e11: .byte 0x0f, 0x85;"
+STEPS16(jcc16, "xorl %eax, %eax; a11: jz b11; nop; b11: jnz c11; d11: .byte 0x0f, 0x84; .word e11 - c11; "
+               "c11: nop; nop; e11: .byte 0x0f, 0x85;"
                ".word 8; f11: clc; g11: jc e11; h11: cmc; i11: jc j11; nop; j11: jo e11",
         a11, b11, d11, e11, f11, g11, h11, i11, j11);
-STEPS16(loops16, "movw $2, %cx; a12: loop a12; b12: jcxz c12; nop; c12: movw $5, %cx; d12: cmpw %cx, %ax; e12: loopz d12; f12: loopnz g12;"
+STEPS16(loops16, "movw $2, %cx; a12: loop a12; b12: jcxz c12; nop; c12: movw $5, %cx; d12: cmpw %cx, %ax; "
+                 "e12: loopz d12; f12: loopnz g12;"
                  "nop; g12: nop", a12, a12, b12, c12, d12, e12, f12, g12);
-STEPS16(calls16, "pushw $0; a13: call b13; c13: jmp d13; b13: ret $2; d13: movw $(e13 - code16_base), %ax; f13: call *%ax; g13: jmp h13; e13: ret;"
+STEPS16(calls16, "pushw $0; a13: call b13; c13: jmp d13; b13: ret $2; d13: movw $(e13 - code16_base), %ax; "
+                 "f13: call *%ax; g13: jmp h13; e13: ret;"
                  "h13: calll i13; j13: jmp k13; i13: retl; k13: nop",
         a13, b13, c13, d13, f13, e13, g13, h13, i13, j13, k13);
-STEPS16(far16, "lcallw $0x30, $(a14 - code16_base); b14: ljmpw $0x30, $(c14 - code16_base); a14: lretw; c14: lcalll $0x30, $(d14 - code16_base);"
+STEPS16(far16, "lcallw $0x30, $(a14 - code16_base); b14: ljmpw $0x30, $(c14 - code16_base); a14: lretw; "
+               "c14: lcalll $0x30, $(d14 - code16_base);"
                "e14: ljmpl $0x30, $(f14 - code16_base); d14: lretl; f14: nop",
         a14, b14, c14, d14, e14, f14);
 STEPS16(ints16, "int $0x90; nop; a16: nop; b16: int3; nop; c16: ud2; nop; d16: nop", a16, b16, c16, d16);
-STEPS16(iret16, "pushfw; a15: pushw %cs; b15: pushw $(c15 - code16_base); d15: iretw; c15: nop; e15: pushfl; f15: pushl %cs;"
+STEPS16(iret16, "pushfw; a15: pushw %cs; b15: pushw $(c15 - code16_base); d15: iretw; c15: nop; e15: pushfl; "
+                "f15: pushl %cs;"
                 "g15: pushl $(h15 - code16_base); i15: iretl; h15: nop",
         a15, b15, d15, c15, e15, f15, g15, i15, h15);
 
@@ -210,7 +221,8 @@ static void rings(void)
 static struct tss32 old, other;
 extern const u8 task_code[], task_next[], task_end[];
 __asm__(".pushsection .text\n"
-        "task_code: nop\ntask_next: nop\n pushfl; andl $~0x100, (%esp); popfl; task_end: iret; jmp task_code\n.popsection");
+        "task_code: nop\ntask_next: nop\n pushfl; andl $~0x100, (%esp); popfl; task_end: iret; "
+        "jmp task_code\n.popsection");
 static u32 task_stack[256];
 
 static void tasks(void)

@@ -131,7 +131,8 @@ static const u16 images[] = { 0x0002, 0x0202, 0x3202, 0x3003, 0x4202, 0x7001 };
 
 static void pops(void)
 {
-    char popf[] = "\x68\0\0\x9d", iret[] = "\x68\0\0\x0e\x68\x08\0\xcf", iretd[] = "\x66\x68\0\0\0\0\x66\x68\0\x09\0\0\x66\x6a\x11\x66\xcf";
+    char popf[] = "\x68\0\0\x9d", iret[] = "\x68\0\0\x0e\x68\x08\0\xcf";
+    char iretd[] = "\x66\x68\0\0\0\0\x66\x68\0\x09\0\0\x66\x6a\x11\x66\xcf";
     char popfd[] = "\x66\x68\0\0\0\0\x66\x9d";
 
     for (u32 i = 0; i < sizeof(images) / sizeof(images[0]); i++) {
