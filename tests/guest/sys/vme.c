@@ -245,6 +245,32 @@ static void maps(void)
             expect("a bit that is clear", v == UD && last.eip == 0x500, v);
     }
     wide.t.io_map = (u16)((u32)wide.io - (u32)&wide);
+    // A TSS without room for the base has no map, whatever lies there; nor has one of 16 bits.
+    wide.t.io_map = 0x67; // the bit is in FS's slot
+    for (u32 i = 0; i < 3; i++) {
+        static const struct {
+            u16 limit;
+            u8 access;
+        } tss_of[] = { { 0x67, 0x89 }, { 0x66, 0x89 }, { sizeof(wide) - 1, 0x81 } };
+        u16 *const small = (u16 *)(void *)&wide;
+        u16 kept[2] = { small[1], small[2] };
+        u32 v;
+
+        if (tss_of[i].access == 0x81)
+            small[1] = 0x7000, small[2] = KERNEL_DS; // the stack of CPL 0 in its place there
+        gdt[SPARE / 8] = descriptor((u32)&wide, tss_of[i].limit, tss_of[i].access, 0);
+        __asm__ volatile("ltr %w0" : : "r"(SPARE));
+        v = RUN("\xcd\x90");
+        if (i == 0)
+            expect("a TSS just long enough", v == UD && last.eip == 0x500, v);
+        else
+            expect("a TSS too short, or of 16 bits", v == GP && last.error == 0 && last.eip == 0, v);
+        small[1] = kept[0], small[2] = kept[1];
+    }
+    wide.t.io_map = (u16)((u32)wide.io - (u32)&wide);
+    wide.redirect[VECTOR / 8] = 0xff;
+    gdt[SPARE / 8] = descriptor((u32)&wide, sizeof(wide) - 1, 0x89, 0);
+    __asm__ volatile("ltr %w0" : : "r"(SPARE));
     write_cr4(read_cr4() & ~1u);
     vme = false;
 }
