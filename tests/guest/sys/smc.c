@@ -159,7 +159,7 @@ static u32 call(const void *code, const void *edi, u32 ebx)
 }
 
 enum { ROUNDS = 12 };
-static u32 wrong, tried;
+static u32 wrong, tried, total;
 
 // Only the first time a store is sure to change anything.
 static void judge(const struct store *s, const char *shape, u32 round, u32 got, u32 before)
@@ -167,6 +167,7 @@ static void judge(const struct store *s, const char *shape, u32 round, u32 got, 
     u32 now = *imm_at(page);
 
     tried++;
+    total++;
     if (got == now && (now != before || round || s->code == store_cmpxchg_fails))
         return;
     if (wrong++ < 6)
@@ -569,5 +570,6 @@ void kernel_main(void)
     }
     by_tables();
     by_mapping();
+    print("%u tries\n", total);
     finish();
 }
