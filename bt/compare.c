@@ -27,11 +27,24 @@ static bool writes_beside(struct trans *t, const struct insn *insn)
     return true;
 }
 
+// BTS, BTR and BTC with a register write at a distance from their operand; MASKMOVQ and MASKMOVDQU at [EDI], which is no
+// operand.
+static bool writes_far(const struct insn *insn)
+{
+    switch (insn->op) {
+    case OP0F(0xab): case OP0F(0xb3): case OP0F(0xbb):
+        return insn->has_mem;
+    case OP0F(0xf7):
+        return true;
+    }
+    return false;
+}
+
 bool compare_ends(struct trans *t, const struct insn *insn)
 {
     bool pop = insn->op >= OP1(0x58) && insn->op <= OP1(0x5f);
 
-    return (insn->mem & MEM_WRITE && !writes_beside(t, insn)) || insn->sensitive || insn->flow == FLOW_CALL ||
+    return writes_far(insn) || (insn->mem & MEM_WRITE && !writes_beside(t, insn)) || insn->sensitive || insn->flow == FLOW_CALL ||
            insn->attr & INSN_STRING || (insn->attr & INSN_STACK && !pop) || t->offset[t->count] >= COMPARE_MAX;
 }
 

@@ -37,13 +37,15 @@ struct bt_frame {
     u32 fault_error;  // page-fault error code bits of the host (PFERR_*)
     u32 seen;         // vcpu.event as C code last saw it
     u32 tmp;          // one 32-bit temporary of an instruction's host code
-    // Which segments x87's last instruction and operand had, for FNSTENV: those that the segment registers have now
-    // (x87_cs; x87_data, the operand's, plus one), else what is noted here. C code takes notes before it changes a segment
-    // register or the window; in real and V86 mode, where segment loads are inline, x87 code notes the operand's (X87_NOTED).
+    // x87's last instruction and operand, for FNSTENV, while the host's unit is the guest's. Of some hosts, and
+    // behind a signal, the unit itself does not tell.
+    u32 x87_host;     // host address of the instruction's code; 0: none since the unit was loaded
+    u32 x87_offset;   // the operand's, in its segment
+    // Their segments: those that the segment registers have now (x87_cs; x87_data, the operand's, plus one), else what is
+    // noted here. C code takes notes before it changes a segment register; in real and V86 mode, where segment loads are
+    // inline, x87 code notes the operand's itself.
     u8 x87_cs, x87_data, x87_unused[2];
-    u32 x87_cs_sel, x87_data_sel, x87_data_base;
-    u32 x87_window;   // lower half of the window that the operand was accessed in
-    u32 fdp;          // linear address of the last x87 operand accessed in the checked form
+    u32 x87_cs_sel, x87_data_sel; // x87_data_sel: X87_NONE without an operand since the unit was loaded
     u32 executed;     // with the option count: guest instructions from the block's entry to its exit
     // For accesses through a segment that is not flat, in 32-bit code with flat CS and SS: the window and TLB
     // number to use, which are such that every access goes to the slow path when the segment is not a
@@ -57,7 +59,7 @@ struct bt_frame {
     u64 cs_key;       // number of the current code segment << 32: see struct bt_request
 };
 
-enum { X87_NOTED = 255 }; // of x87_data: selector and base are, the window is not
+#define X87_NONE (~0u) // no selector
 
 static inline struct bt_frame *bt_frame(struct vcpu *v)
 {

@@ -164,13 +164,11 @@ static bool x87_one_segment(const struct trans *t, unsigned seg)
     return true;
 }
 
-// Behind the instruction: whose segments its pointers belong to (struct bt_frame). Once a block, mostly.
-static void x87_note(struct trans *t, const struct insn *insn)
+// Whose segments its pointers belong to (struct bt_frame). Once a block, mostly.
+static void x87_note_segments(struct trans *t, const struct insn *insn)
 {
     struct emit *e = t->e;
 
-    if (x87_control(insn))
-        return;
     if (!insn->has_mem) {
         if (t->x87_noted)
             return;
@@ -182,13 +180,30 @@ static void x87_note(struct trans *t, const struct insn *insn)
     if (trans_mode(t, MODE_REAL)) {
         emit_rm(e, 0, OP0F(0xb7), H_R8, &(struct hmem){ H_VCPU, -1, 0, SEG_OFF(insn->seg, sel) });
         emit_store(e, H_VCPU, FRAME_OFF(x87_data_sel), H_R8);
-        emit_load(e, H_R8, H_VCPU, SEG_OFF(insn->seg, base));
-        emit_store(e, H_VCPU, FRAME_OFF(x87_data_base), H_R8);
-        emit_store_imm(e, H_VCPU, FRAME_OFF(x87_cs), 1 | X87_NOTED << 8);
+        emit_store_imm(e, H_VCPU, FRAME_OFF(x87_cs), 1);
     } else if (t->x87_noted != insn->seg + 1u || !x87_one_segment(t, insn->seg)) {
         emit_store_imm(e, H_VCPU, FRAME_OFF(x87_cs), 1 | (insn->seg + 1) << 8); // x87_data, too
     }
     t->x87_noted = insn->seg + 1;
+}
+
+// Behind the instruction, which changes no general register: that it was the last one, and where its operand is.
+static void x87_note(struct trans *t, const struct insn *insn, const struct hmem *m)
+{
+    struct emit *e = t->e;
+
+    if (x87_control(insn))
+        return;
+    t->out->insn[t->cur].flags |= BLOCK_INSN_X87 | ((insn->op & 7) << 8 | insn->modrm) << BLOCK_INSN_FOP_SHIFT;
+    emit_store_imm(e, H_VCPU, FRAME_OFF(x87_host), t->host[t->cur]);
+    if (insn->has_mem && insn->base < 0 && insn->index < 0) {
+        emit_store_imm(e, H_VCPU, FRAME_OFF(x87_offset), insn->addrsize == 2 ? (u16)insn->disp : (u32)insn->disp);
+    } else if (insn->has_mem) {
+        if (m->index != H_R8 || !seg_flat(t, insn->seg)) // else it is there, as the offset is the linear address
+            emit_ea(t, insn, H_R8);
+        emit_store(e, H_VCPU, FRAME_OFF(x87_offset), H_R8);
+    }
+    x87_note_segments(t, insn);
 }
 
 static bool x87(struct trans *t, const struct insn *insn)
@@ -201,7 +216,7 @@ static bool x87(struct trans *t, const struct insn *insn)
     if (!insn->has_mem) {
         emit8(t->e, insn->op);
         emit8(t->e, insn->modrm);
-        x87_note(t, insn);
+        x87_note(t, insn, NULL);
         return true;
     }
     // FLDENV, FNSTENV, FRSTOR, FNSAVE have formats that depend on the mode, and pointers that do on us.
@@ -209,12 +224,8 @@ static bool x87(struct trans *t, const struct insn *insn)
         !insn->mem_size)
         return false;
     m = mem_operand(t, insn, insn->mem_size, insn->mem & MEM_WRITE ? MEMACC_WRITE : MEMACC_READ);
-    // In the checked form the host's data pointer will not lead to the guest's. Loads and stores of
-    // the control and status words leave it alone.
-    if (m.base == H_R10 && !x87_control(insn))
-        emit_store(t->e, H_VCPU, FRAME_OFF(fdp), H_R8);
     emit_rm(t->e, 0, insn->op, ext, &m);
-    x87_note(t, insn);
+    x87_note(t, insn, &m);
     return true;
 }
 

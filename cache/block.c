@@ -84,8 +84,10 @@ static void *grow(void *array, u32 *capacity, u32 count, u32 more, size_t size)
 }
 
 // An instruction is packed as its distance in host code from the one before it, two bytes more if that is long, with a bit
-// that says whether a new esp_delta follows; and a byte with the length of the one before it, and flags.
-#define PACKED_MAX (BLOCK_INSNS * 6)
+// that says whether a new esp_delta follows; and a byte with the length of the one before it, and flags. CMPS without REP
+// stands for X87: all flags follow.
+#define PACKED_MAX (BLOCK_INSNS * 8)
+#define PACKED_FLAGS 15
 #define PACKED_LONG 127
 #define PACKED_ESP 128
 
@@ -97,14 +99,21 @@ static u32 pack(const struct block_insn *insn, unsigned count, u8 *to)
     for (unsigned i = 0; i < count; at = insn[i++]) {
         u32 host = insn[i].host - at.host, guest = insn[i].guest - at.guest;
         bool esp = insn[i].esp_delta != at.esp_delta;
+        bool x87 = insn[i].flags & BLOCK_INSN_X87;
 
-        CHECK(guest < 16 && insn[i].flags < 16 && host <= 0xffff);
+        CHECK(guest < 16 && host <= 0xffff);
+        CHECK(x87 ? !(insn[i].flags & (BLOCK_INSN_REP | BLOCK_INSN_CMPS)) : insn[i].flags <= PACKED_FLAGS &&
+                  (insn[i].flags & BLOCK_INSN_REP || !(insn[i].flags & BLOCK_INSN_CMPS)));
         *to++ = MIN(host, PACKED_LONG) | (esp ? PACKED_ESP : 0);
         if (host >= PACKED_LONG) {
             memcpy(to, &insn[i].host, 2);
             to += 2;
         }
-        *to++ = guest << 4 | insn[i].flags;
+        *to++ = guest << 4 | (insn[i].flags & PACKED_FLAGS) | (x87 ? BLOCK_INSN_CMPS : 0);
+        if (x87) {
+            memcpy(to, &insn[i].flags, 2);
+            to += 2;
+        }
         if (esp) {
             memcpy(to, &insn[i].esp_delta, 2);
             to += 2;
@@ -125,7 +134,11 @@ static const u8 *unpack(const u8 *from, struct block_insn *at)
     }
     bits = *from++;
     at->guest += bits >> 4;
-    at->flags = bits & 15;
+    at->flags = bits & PACKED_FLAGS;
+    if ((bits & (BLOCK_INSN_REP | BLOCK_INSN_CMPS)) == BLOCK_INSN_CMPS) {
+        memcpy(&at->flags, from, 2);
+        from += 2;
+    }
     if (host & PACKED_ESP) {
         memcpy(&at->esp_delta, from, 2);
         from += 2;
@@ -299,4 +312,17 @@ const struct block_insn *block_insn_at_host(struct blocks *b, const struct block
     while (lo + 1 < block->insn_count && block->host + insn[lo + 1].host <= host)
         lo++;
     return &insn[lo];
+}
+
+struct block_insn block_insn_copy(const struct blocks *b, const struct block *block, u64 host)
+{
+    const u8 *from = b->insn + block->insn_first;
+    struct block_insn at = { 0 }, next = { 0 };
+
+    for (unsigned i = 0; i < block->insn_count; i++, at = next) {
+        from = unpack(from, &next);
+        if (i && block->host + next.host > host)
+            break;
+    }
+    return at;
 }

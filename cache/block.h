@@ -30,6 +30,8 @@ enum { // block_insn.flags
     BLOCK_INSN_REP = BIT(1),    // a host REP instruction does it: between iterations state is exact
     BLOCK_INSN_SS = BIT(2),     // with SHADOW: the instruction before has loaded SS
     BLOCK_INSN_CMPS = BIT(3),   // with REP: of its two operands the host may look at either one first
+    BLOCK_INSN_X87 = BIT(4),    // never with REP: the upper bits are the opcode that x87 keeps of it (FOP)
+    BLOCK_INSN_FOP_SHIFT = 5,
 };
 
 #define BLOCK_INSNS 65 // at most
@@ -53,7 +55,7 @@ struct block { // a cache line
     u8 ret_count;
     bool valid;
     bool compares;  // compares its bytes when entered: its page need not be protected
-    bool x87;       // the host's pointer to its last x87 instruction may lead here
+    bool x87;       // the guest's last x87 instruction may be one of it
 };
 
 struct blocks {
@@ -98,6 +100,8 @@ void block_invalidate(struct blocks *b, struct block *block);
 // lie in b->unpacked, until the next call of either.
 const struct block_insn *block_insns(struct blocks *b, const struct block *block);
 const struct block_insn *block_insn_at_host(struct blocks *b, const struct block *block, u64 host);
+// The same, where somebody may hold what the other two have returned.
+struct block_insn block_insn_copy(const struct blocks *b, const struct block *block, u64 host);
 // Memory that blocks take beside their code, in bytes.
 static inline u32 blocks_bytes(const struct blocks *b)
 {

@@ -169,10 +169,35 @@ static void insn_undefined(struct insn *insn)
         insn->name = "(undefined)";
 }
 
+// C4 with what would be a register operand of LES: VEX. Where it is of no map that we have, or behind a prefix that VEX does
+// away with, it is as undefined as that LES; what it takes to know that is fetched.
+static const struct row *decode_vex(struct insn *insn, struct cursor *c)
+{
+    static const struct row none = NONE;
+    const struct row *row;
+    u8 byte;
+
+    insn->op = OP1(0xc4);
+    if ((fetch(c, 1) & 0x1f) != 2 || insn->prefix & (PFX_66 | PFX_REP | PFX_REPNE | PFX_LOCK))
+        return &none;
+    byte = fetch(c, 1); // WvvvvLpp
+    if (byte & 7)
+        return &none;
+    insn->vreg = ~byte >> 3 & 7;
+    byte = fetch(c, 1);
+    row = &insn_map_vex38[byte];
+    if (!row->name && row->by == BY_NONE)
+        return &none;
+    insn->op = OPVEX38(byte);
+    return row;
+}
+
 static const struct row *decode_opcode(struct insn *insn, struct cursor *c)
 {
     u8 byte = fetch(c, 1);
 
+    if (unlikely(byte == 0xc4) && c->p < c->end && *c->p >= 0xc0)
+        return decode_vex(insn, c);
     if (byte != 0x0f) {
         insn->op = OP1(byte);
         return &insn_map_1[byte];

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // One decoded guest instruction, and the function that decodes it.
 //
-//   prefixes   opcode (one of four maps)   ModRM   SIB   displacement   immediate(s)
+//   prefixes   opcode (one of five maps)   ModRM   SIB   displacement   immediate(s)
 //   66 67 F0   xx / 0F xx /                 xx     xx    8/16/32 bit    8/16/32 bit
-//   F2 F3 seg  0F 38 xx / 0F 3A xx                                       (Intel SDM volume 2, 2.1)
+//   F2 F3 seg  0F 38 xx / 0F 3A xx /                                     (Intel SDM volume 2, 2.1)
+//              C4 RXB+map WvvvvLpp xx                                    (VEX: 2.3)
 #ifndef RING3_DECODER_INSN_H
 #define RING3_DECODER_INSN_H
 
@@ -12,7 +13,8 @@
 
 #define INSN_MAX 15 // bytes, the architecture's limit; longer is #GP(0)
 
-enum insn_map { MAP_1, MAP_0F, MAP_0F38, MAP_0F3A };
+// MAP_VEX38 is VEX's 0F 38 with L and pp 0: BMI1's instructions on general registers. Of VEX there is nothing else.
+enum insn_map { MAP_1, MAP_0F, MAP_0F38, MAP_0F3A, MAP_VEX38, MAP_COUNT };
 
 // op = map << 8 | opcode byte: what everyone switches on.
 #define OP(map, byte) ((map) << 8 | (byte))
@@ -20,6 +22,7 @@ enum insn_map { MAP_1, MAP_0F, MAP_0F38, MAP_0F3A };
 #define OP0F(byte) OP(MAP_0F, byte)
 #define OP0F38(byte) OP(MAP_0F38, byte)
 #define OP0F3A(byte) OP(MAP_0F3A, byte)
+#define OPVEX38(byte) OP(MAP_VEX38, byte)
 
 enum { // insn.prefix
     PFX_LOCK = BIT(0),
@@ -102,6 +105,7 @@ enum insn_isa {
     ISA_P6, // RDPMC, NOP Ev, PREFETCHh
     ISA_SEP, ISA_FXSR, ISA_SSE, ISA_SSE2, ISA_SSE3, ISA_SSSE3, ISA_SSE41, ISA_SSE42, ISA_POPCNT,
     ISA_MOVBE, ISA_AES, ISA_PCLMUL, ISA_RDRAND, ISA_RDSEED, ISA_ADX, ISA_LZCNT, ISA_TZCNT,
+    ISA_BMI1, // but for TZCNT
     ISA_COUNT
 };
 
@@ -119,6 +123,7 @@ struct insn {
     // ModRM, split. For a memory operand base/index are register numbers or -1.
     u8 modrm, mod, reg, rm; // mod is 3 for MOV CRn and DRn, which ignore the encoded one
     bool has_mem;    // ModRM names memory, or the instruction has a moffs operand
+    u8 vreg;         // VEX.vvvv, a general register
     i8 base, index;  // 32-bit forms: R_*; 16-bit forms: R_EBX/R_EBP and R_ESI/R_EDI. -1: none
     u8 scale;        // 0..3: index << scale
     u8 disp_len;     // 0, 1, 2 or 4 bytes in the encoding

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The three-byte opcodes 0F 38 xx and 0F 3A xx (SDM volume 2D, tables ), up to what a
-// Westmere or Silvermont had; none of the VEX-encoded ones.
+// Westmere or Silvermont had; of the VEX-encoded ones, BMI1's.
 #include "row.h"
 
 #define SSSE3(name)                                                                          \
@@ -98,4 +98,16 @@ const struct row insn_map_0f3a[256] = {
     [0x62] = PCMPSTR("pcmpistrm"),
     [0x63] = PCMPSTR("pcmpistri"),
     [0xdf] = ONLY_66("aeskeygenassist", Vx | Wx | Ib | RD, ISA(AES)),
+};
+
+// CPUID announces these together with TZCNT. W and vvvv's highest bit mean nothing outside 64-bit mode; PF, AF, and SF of
+// BEXTR, are undefined.
+#define BMI1(name, operands, undefined)                                                      \
+    I(name, operands | RD, ISA(BMI1), FW(FL_CF | FL_OF | FL_ZF | (FL_SF & ~(undefined))))
+
+const struct row insn_map_vex38[256] = {
+    [0xf2] = BMI1("andn", Gd | Bd | Ed, 0),
+    [0xf3] = CHOOSE(BY_REG, NONE, BMI1("blsr", Bd | Ed, 0), BMI1("blsmsk", Bd | Ed, 0), BMI1("blsi", Bd | Ed, 0),
+                    NONE, NONE, NONE, NONE),
+    [0xf7] = BMI1("bextr", Gd | Ed | Bd, FL_SF),
 };

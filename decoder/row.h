@@ -45,6 +45,7 @@ static inline const struct row *row_choose(const struct row *row, const struct i
 }
 
 extern const struct row insn_map_1[256], insn_map_0f[256], insn_map_0f38[256], insn_map_0f3a[256];
+extern const struct row insn_map_vex38[256];
 extern const struct row insn_x87[8][16]; // D8..DF: by modrm.reg, memory forms first
 
 // row.enc:
@@ -98,6 +99,7 @@ enum { IMM_NONE, IMM_B, IMM_W, IMM_Z, IMM_AP, IMM_WB, IMM_O };
 #define Gb E_ATTR(INSN_8BIT)
 #define Gw 0ull
 #define Gd E_OS32
+#define Bd E_OS32 // VEX.vvvv
 #define Gv 0ull
 #define Rv (E_MODRM | E_REG_ONLY)
 #define Rd (E_MODRM | E_NO_MEM | E_OS32)

@@ -125,7 +125,6 @@ struct vcpu {
     // unless fpu_live, when the host's unit holds it and fpu_sync must be called first.
     _Alignas(64) u8 fx[512];
     bool fpu_live;
-    bool fpu_blind;  // x87 instructions leave no pointers to themselves: lockstep, as bt may lose them
     void (*fpu_sync)(struct vcpu *v);
 
     // Faults raised by C code on the guest's behalf jump here.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Bit tests and scans, SETcc, CMOVcc, BSWAP, MOVBE, POPCNT, CRC32, RDRAND.
+// Bit tests and scans, SETcc, CMOVcc, BSWAP, MOVBE, POPCNT, CRC32, RDRAND, BMI1.
 #include "exec.h"
 #include "hostflags.h"
 #include "local.h"
@@ -193,5 +193,53 @@ enum done op_rdrand(struct vcpu *v, const struct insn *insn)
     while (!ok);
     reg_write(v, insn->rm, value, insn->opsize);
     v->eflags = (v->eflags & ~FL_ARITH) | FL_CF;
+    return DONE_NEXT;
+}
+
+// ---- BMI1 in VEX encoding, which real and virtual-8086 mode don't have. No model has it where the host has not.
+#define BMI1(name, mnemonic)                                                                 \
+    static u32 name(u32 *eflags, u32 a, u32 b)                                               \
+    {                                                                                        \
+        u32 ax = flags_pack(*eflags);                                                        \
+                                                                                             \
+        asm(FLAGS_IN mnemonic FLAGS_OUT : [a] "+r"(a), "+&a"(ax) : [b] "r"(b) : "cc");       \
+        flags_set(eflags, ax, FL_ARITH);                                                     \
+        return a;                                                                            \
+    }
+BMI1(andn, "andnl %[b], %[a], %[a]")
+BMI1(blsr, "blsrl %[b], %[a]")
+BMI1(blsmsk, "blsmskl %[b], %[a]")
+BMI1(blsi, "blsil %[b], %[a]")
+BMI1(bextr, "bextrl %[b], %[a], %[a]")
+
+static void require_protected(struct vcpu *v, const struct insn *insn)
+{
+    if (!vcpu_protected(v))
+        op_undefined(v, insn);
+}
+
+enum done op_andn(struct vcpu *v, const struct insn *insn)
+{
+    require_protected(v, insn);
+    v->gpr[insn->reg] = andn(&v->eflags, v->gpr[insn->vreg], rm_read(v, insn, 4));
+    return DONE_NEXT;
+}
+
+enum done op_bls(struct vcpu *v, const struct insn *insn)
+{
+    u32 value;
+
+    require_protected(v, insn);
+    value = rm_read(v, insn, 4);
+    v->gpr[insn->vreg] = insn->reg == 1   ? blsr(&v->eflags, 0, value)
+                         : insn->reg == 2 ? blsmsk(&v->eflags, 0, value)
+                                          : blsi(&v->eflags, 0, value);
+    return DONE_NEXT;
+}
+
+enum done op_bextr(struct vcpu *v, const struct insn *insn)
+{
+    require_protected(v, insn);
+    v->gpr[insn->reg] = bextr(&v->eflags, rm_read(v, insn, 4), v->gpr[insn->vreg]);
     return DONE_NEXT;
 }

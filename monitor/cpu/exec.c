@@ -85,6 +85,10 @@ static const exec_fn map_0f38[256] = {
     [0x00 ... 0xef] = op_simd, [0xf0 ... 0xf1] = op_crc32, [0xf6] = op_adx,
 };
 
+static const exec_fn map_vex38[256] = {
+    [0xf2] = op_andn, [0xf3] = op_bls, [0xf7] = op_bextr,
+};
+
 enum done op_undefined(struct vcpu *v, const struct insn *insn)
 {
     v->count.undefined++;
@@ -124,6 +128,9 @@ exec_fn exec_find(const struct vcpu *v, const struct insn *insn)
         break;
     case MAP_0F38:
         fn = map_0f38[insn->op & 0xff];
+        break;
+    case MAP_VEX38:
+        fn = map_vex38[insn->op & 0xff];
         break;
     default:
         fn = op_simd;

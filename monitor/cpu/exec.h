@@ -53,6 +53,7 @@ exec_proto op_shld_ib, op_shld_cl, op_shrd_ib, op_shrd_cl;
 // ---- bits.c
 exec_proto op_bt, op_bts, op_btr, op_btc, op_bt_ib, op_bsf, op_bsr, op_popcnt, op_crc32;
 exec_proto op_setcc, op_cmovcc, op_bswap, op_movbe, op_rdrand;
+exec_proto op_andn, op_bls, op_bextr;
 
 // ---- bcd.c
 exec_proto op_daa, op_das, op_aaa, op_aas, op_aam, op_aad;

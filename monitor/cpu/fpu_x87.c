@@ -74,8 +74,6 @@ static u16 run(struct vcpu *v, struct fpu_host *h, const u8 *stub)
 // The pointers to the last instruction and operand that a handler for #MF looks at.
 static void set_pointers(struct vcpu *v, const struct insn *insn)
 {
-    if (unlikely(v->fpu_blind))
-        return;
     fx_put16(v->fx, FX_FOP, (insn->op & 7) << 8 | insn->modrm);
     fx_put32(v->fx, FX_FIP, v->eip);
     fx_put16(v->fx, FX_FCS, v->seg[S_CS].sel);

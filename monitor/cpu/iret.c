@@ -198,6 +198,9 @@ static bool redirected(struct vcpu *v, u8 vector)
 
     if (!(v->cr4 & CR4_VME))
         return false;
+    // A TSS of 16 bits, or one that ends before the map's base, has no map.
+    if (!(v->tr.attr & 8) || v->tr.limit < 0x67)
+        raise_gp(v, 0);
     map = mmu_read16(v, v->tr.base + 0x66, false);
     at = map - 32 + vector / 8;
     if (map < 32 || at > v->tr.limit)

@@ -101,7 +101,9 @@ static void max_fill(void)
         { BIT(19), ISA_SSE41 }, { BIT(20), ISA_SSE42 }, { BIT(22), ISA_MOVBE },
         { BIT(23), ISA_POPCNT }, { BIT(25), ISA_AES }, { BIT(30), ISA_RDRAND },
     };
-    static const struct feature leaf7[] = { { BIT(18), ISA_RDSEED }, { BIT(19), ISA_ADX } };
+    static const struct feature leaf7[] = {
+        { BIT(3), ISA_TZCNT }, { BIT(3), ISA_BMI1 }, { BIT(18), ISA_RDSEED }, { BIT(19), ISA_ADX },
+    };
     static const struct feature ext[] = { { BIT(5), ISA_LZCNT } };
     struct cpu_model *m = &max_model;
     u32 a = 0, b = 0, c = 0, d = 0, isa = I_P3 | BIT(ISA_SSE2);
@@ -112,12 +114,8 @@ static void max_fill(void)
     __get_cpuid(1, &a, &b, &c, &d);
     m->features_edx = F_P3 | CPUID_SSE2 | (d & CPUID_CLFSH);
     m->features_ecx = pick(c, ecx, ARRAY_LEN(ecx), &isa);
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d))
         m->leaf7_ebx |= pick(b, leaf7, ARRAY_LEN(leaf7), &isa) | (b & BIT(9)); // ERMS
-        // TZCNT works, but is not announced: BMI1 has instructions in VEX encoding, which 32-bit
-        // guests do not get.
-        isa |= b & BIT(3) ? BIT(ISA_TZCNT) : 0;
-    }
     if (__get_cpuid(0x80000001, &a, &b, &c, &d))
         m->ext_ecx = pick(c, ext, ARRAY_LEN(ext), &isa);
     for (u32 i = 0; i < 3; i++)

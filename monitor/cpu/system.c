@@ -216,7 +216,7 @@ enum done op_rdtsc(struct vcpu *v, const struct insn *insn)
     return DONE_NEXT;
 }
 
-// Two counters that count nothing.
+// The P6's two counters, which nothing can start: README.md, "Choices".
 enum done op_rdpmc(struct vcpu *v, const struct insn *insn)
 {
     (void)insn;

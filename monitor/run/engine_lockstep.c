@@ -271,11 +271,9 @@ static char *take_options(struct lockstep *ls, const char *options, struct err *
     return NULL;
 }
 
-// What bt's side and the shadow would read differently, random numbers and where the last x87 instruction was (hosts
-// keep that at times only), the guest is not told.
+// What bt's side and the shadow would read differently, random numbers, the guest is not told of.
 static void hide_differences(struct lockstep *ls, struct vcpu *v)
 {
-    v->fpu_blind = true;
     ls->model = *v->model;
     ls->model.isa &= ~(BIT(ISA_RDRAND) | BIT(ISA_RDSEED));
     ls->model.features_ecx &= ~BIT(30);

@@ -22,7 +22,7 @@ static void check_fields(const struct insn *insn)
 
     HOLDS(insn->len >= 1 && insn->len <= INSN_MAX && insn->pfx_len < insn->len);
     HOLDS(insn->name && *insn->name);
-    HOLDS(insn->op >> 8 <= MAP_0F3A);
+    HOLDS(insn->op >> 8 < MAP_COUNT);
     HOLDS(insn->opsize == 2 || insn->opsize == 4);
     HOLDS(insn->addrsize == 2 || insn->addrsize == 4);
     HOLDS((insn->prefix & (PFX_REP | PFX_REPNE)) != (PFX_REP | PFX_REPNE));

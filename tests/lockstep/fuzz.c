@@ -139,8 +139,8 @@ static const char *difference(struct machine *a, struct machine *b)
         return "a control register";
     if (memcmp(v->dr, w->dr, sizeof(v->dr)))
         return "a debug register";
-    for (u32 i = 0; i < 288; i++) // but for x87's pointers and what is reserved
-        if (v->fx[i] != w->fx[i] && (i < 6 || i >= 32 || i - 24 < 4) && (i < 32 || i >= 160 || i % 16 < 10)) {
+    for (u32 i = 0; i < 288; i++) // but for what is reserved
+        if (v->fx[i] != w->fx[i] && (i < 28 || i >= 32) && (i < 32 || i >= 160 || i % 16 < 10)) {
             snprintf(text, sizeof(text), "byte %u of FXSAVE's image", i);
             return text;
         }

@@ -51,7 +51,6 @@ static bool build(struct machine *m, const char *options, struct err *err)
     m->model = *cpu_model_find("max");
     m->model.isa &= ~(BIT(ISA_RDRAND) | BIT(ISA_RDSEED)); // two engines would get two numbers
     v->model = &m->model;
-    v->fpu_blind = true;
     v->log = &m->log;
     v->intr_ack = acknowledge;
     v->pic = m;

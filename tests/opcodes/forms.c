@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+static const struct row *const maps[MAP_COUNT] = { insn_map_1, insn_map_0f, insn_map_0f38, insn_map_0f3a, insn_map_vex38 };
+
 struct walk {
     struct form_set *set;
     struct form form; // as chosen so far
@@ -102,22 +104,19 @@ static void visit(struct walk *w, const struct row *row, unsigned mods)
 
 void forms_init(struct form_set *set)
 {
-    static const struct row *const maps[4] = { insn_map_1, insn_map_0f, insn_map_0f38, insn_map_0f3a };
-
     memset(set, 0, sizeof(*set));
-    for (unsigned op = 0; op < 4 * 256; op++) {
+    for (unsigned op = 0; op < MAP_COUNT * 256; op++) {
         struct walk w = { .set = set, .form = { .op = op, .prefix = FORM_ANY, .reg = FORM_ANY, .rm = FORM_ANY } };
 
         set->first[op] = set->lookups;
         visit(&w, &maps[op >> 8][op & 0xff], BIT(RM_MEM) | BIT(RM_REG));
     }
-    set->first[4 * 256] = set->lookups;
+    set->first[MAP_COUNT * 256] = set->lookups;
 }
 
 // The row that decoding ends at.
 static const struct row *leaf(const struct insn *insn)
 {
-    static const struct row *const maps[4] = { insn_map_1, insn_map_0f, insn_map_0f38, insn_map_0f3a };
     const struct row *row = &maps[insn->op >> 8][insn->op & 0xff];
 
     while (row->by != BY_NONE)
@@ -138,7 +137,7 @@ int form_find(const struct form_set *set, const struct insn *insn)
     return -1;
 }
 
-static const char *const map_bytes[4] = { "", "0F ", "0F 38 ", "0F 3A " };
+static const char *const map_bytes[MAP_COUNT] = { "", "0F ", "0F 38 ", "0F 3A ", "VEX.0F38 " };
 
 void form_key(const struct form *form, char *key)
 {
@@ -165,9 +164,14 @@ unsigned form_opcode(const struct form *form, unsigned which, u8 *bytes)
 
     if (form->prefix < 4 && form->prefix)
         bytes[n++] = prefix[form->prefix];
-    if (form->op >> 8)
+    if (form->op >> 8 == MAP_VEX38) { // vvvv is EBX, EAX, EDI, ESI... in turn
+        bytes[n++] = 0xc4;
+        bytes[n++] = 0xe2;
+        bytes[n++] = (0xc + which) % 8 << 3 | 0x40;
+    } else if (form->op >> 8) {
         bytes[n++] = 0x0f;
-    if (form->op >> 8 >= MAP_0F38)
+    }
+    if (form->op >> 8 == MAP_0F38 || form->op >> 8 == MAP_0F3A)
         bytes[n++] = form->op >> 8 == MAP_0F38 ? 0x38 : 0x3a;
     bytes[n++] = (form->op & 0xff) + which % form->opcodes;
     return n;

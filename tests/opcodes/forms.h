@@ -30,7 +30,7 @@ struct form_set {
         u8 has_rm;
         u16 form;
     } lookup[2 * MAX_FORMS]; // by opcode
-    unsigned lookups, first[4 * 256 + 1];
+    unsigned lookups, first[MAP_COUNT * 256 + 1];
 };
 
 void forms_init(struct form_set *set);

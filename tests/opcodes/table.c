@@ -23,6 +23,7 @@ static const char *const since[ISA_COUNT] = {
     [ISA_SSSE3] = "SSSE3", [ISA_SSE41] = "SSE4.1", [ISA_SSE42] = "SSE4.2", [ISA_POPCNT] = "POPCNT",
     [ISA_MOVBE] = "MOVBE", [ISA_AES] = "AES", [ISA_PCLMUL] = "PCLMULQDQ", [ISA_RDRAND] = "RDRAND",
     [ISA_RDSEED] = "RDSEED", [ISA_ADX] = "ADX", [ISA_LZCNT] = "LZCNT", [ISA_TZCNT] = "BMI1",
+    [ISA_BMI1] = "BMI1",
 };
 static const char *const fault_name[32] = {
     [X_DE] = "DE", [X_DB] = "DB", [X_BP] = "BP", [X_OF] = "OF", [X_BR] = "BR", [X_UD] = "UD", [X_NM] = "NM",
@@ -74,15 +75,19 @@ static void check_encodings(struct table *t)
 {
     static const u8 prefix[4] = { 0x3e, 0x66, 0xf3, 0xf2 };
 
-    for (u32 n = 0; n < 4 * 256 * 4 * 256; n++) {
+    for (u32 n = 0; n < MAP_COUNT * 256 * 4 * 256; n++) {
         unsigned op = n >> 10, map = op >> 8;
         u8 bytes[INSN_MAX] = { prefix[n >> 8 & 3] };
         unsigned at = 1;
         struct insn insn;
 
-        if (map)
+        if (map == MAP_VEX38) {
+            memcpy(bytes + at, "\xc4\xe2\x78", 3);
+            at += 3;
+        } else if (map) {
             bytes[at++] = 0x0f;
-        if (map >= MAP_0F38)
+        }
+        if (map == MAP_0F38 || map == MAP_0F3A)
             bytes[at++] = map == MAP_0F38 ? 0x38 : 0x3a;
         bytes[at++] = op;
         bytes[at] = n;

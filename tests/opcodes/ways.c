@@ -56,8 +56,9 @@ const char *ways_interp(struct ways *w, const struct insn *insn)
 // The opcode's own bytes are in the host's code.
 static bool has_opcode(const ZydisDecodedInstruction *z, const struct insn *insn)
 {
-    static const ZydisOpcodeMap maps[4] = {
+    static const ZydisOpcodeMap maps[MAP_COUNT] = {
         ZYDIS_OPCODE_MAP_DEFAULT, ZYDIS_OPCODE_MAP_0F, ZYDIS_OPCODE_MAP_0F38, ZYDIS_OPCODE_MAP_0F3A,
+        ZYDIS_OPCODE_MAP_0F38,
     };
 
     return z->opcode == (u8)insn->op && z->opcode_map == maps[insn->op >> 8];

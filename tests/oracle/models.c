@@ -19,7 +19,7 @@ static const struct { u8 isa, leaf, bit; } announced[] = {
     { ISA_PCLMUL, LEAF_1_ECX, 1 }, { ISA_SSSE3, LEAF_1_ECX, 9 }, { ISA_SSE41, LEAF_1_ECX, 19 },
     { ISA_SSE42, LEAF_1_ECX, 20 }, { ISA_MOVBE, LEAF_1_ECX, 22 }, { ISA_POPCNT, LEAF_1_ECX, 23 },
     { ISA_AES, LEAF_1_ECX, 25 }, { ISA_RDRAND, LEAF_1_ECX, 30 }, { ISA_RDSEED, LEAF_7_EBX, 18 },
-    { ISA_ADX, LEAF_7_EBX, 19 }, { ISA_LZCNT, LEAF_EXT_ECX, 5 },
+    { ISA_ADX, LEAF_7_EBX, 19 }, { ISA_BMI1, LEAF_7_EBX, 3 }, { ISA_TZCNT, LEAF_7_EBX, 3 }, { ISA_LZCNT, LEAF_EXT_ECX, 5 },
 };
 
 static unsigned checks, failures;

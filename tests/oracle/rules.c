@@ -4,6 +4,8 @@
 
 #include "trace.h"
 
+#include "monitor/cpu/model.h"
+
 #include <cpuid.h>
 
 // Depends on the host's kernel, on time, on this CPU's model, or leaves the 32-bit world.
@@ -61,6 +63,8 @@ bool insn_allowed(const u8 *bytes, const struct insn *insn)
         return map_0f38_allowed(insn);
     case MAP_0F3A:
         return op < 0xcc || op == 0xdf;
+    case MAP_VEX38: // which the model has if the host does
+        return cpu_model_has(cpu_model_find("max"), insn->isa);
     }
     switch (op) {
     case 0xe0: case 0xe1:            // LOOPcc: F2 and F3 choose the condition on AMD's processors
@@ -169,6 +173,10 @@ u32 insn_undefined_flags(const struct insn *insn, u32 ecx)
         return double_shift_undefined(insn, ecx);
     case OP0F(0xa3): case OP0F(0xab): case OP0F(0xb3): case OP0F(0xba): case OP0F(0xbb): // BT and its like
         return FL_OF | FL_SF | FL_AF | FL_PF;
+    case OPVEX38(0xf2): case OPVEX38(0xf3): // ANDN, BLSR...
+        return FL_AF | FL_PF;
+    case OPVEX38(0xf7): // BEXTR
+        return FL_SF | FL_AF | FL_PF;
     case OP0F(0xbc): case OP0F(0xbd):
         if (insn->isa == ISA_LZCNT || insn->isa == ISA_TZCNT)
             return FL_OF | FL_SF | FL_AF | FL_PF;

@@ -72,7 +72,7 @@ static void all_opcodes(unsigned set, unsigned way)
     };
     unsigned deal = set * ARRAY_LEN(ways) + way;
 
-    for (unsigned op = 0; op < 4 * 256; op++)
+    for (unsigned op = 0; op < MAP_COUNT * 256; op++)
         for (unsigned p = 0; p < ARRAY_LEN(prefix); p++) {
             u8 bytes[24], *at = bytes;
 
@@ -80,9 +80,13 @@ static void all_opcodes(unsigned set, unsigned way)
             *at++ = 0x50;                               // push eax: an ESP adjustment is pending
             for (unsigned i = 0; i < 2 && prefix[p][i]; i++)
                 *at++ = prefix[p][i];
-            if (op >> 8)
+            if (op >> 8 == MAP_VEX38) {
+                memcpy(at, "\xc4\xe2\x58", 3); // vvvv is ESP
+                at += 3;
+            } else if (op >> 8) {
                 *at++ = 0x0f;
-            if (op >> 8 >= 2)
+            }
+            if (op >> 8 == MAP_0F38 || op >> 8 == MAP_0F3A)
                 *at++ = op >> 8 == 2 ? 0x38 : 0x3a;
             *at++ = op;
             deal = deal * 1103515245 + 12345;

@@ -150,6 +150,7 @@ static bool host_has(unsigned isa)
     case ISA_LZCNT:
         return ce & bit_LZCNT;
     case ISA_TZCNT:
+    case ISA_BMI1:
         return b7 & bit_BMI;
     default:
         return true; // part of x86-64
@@ -243,6 +244,11 @@ static u32 undefined_flags(const struct insn *insn)
     case OP0F(0xbc):
     case OP0F(0xbd):
         return FL_ARITH;
+    case OPVEX38(0xf2):
+    case OPVEX38(0xf3):
+        return FL_PF | FL_AF;
+    case OPVEX38(0xf7):
+        return FL_PF | FL_AF | FL_SF;
     default:
         return 0;
     }
@@ -327,8 +333,8 @@ START_TEST(test_host)
                    { 2, { 0x67, 0x66 } } };
     struct state s = { .end = code_end };
 
-    for (unsigned i = 0; i < ARRAY_LEN(prefix) * 4 * 256; i++) {
-        unsigned p = i >> 10, map = i >> 8 & 3, opcode = i & 255;
+    for (unsigned i = 0; i < ARRAY_LEN(prefix) * 5 * 256; i++) {
+        unsigned p = (i >> 8) / 5, map = (i >> 8) % 5, opcode = i & 255;
         bool x87 = map == MAP_1 && (opcode & 0xf8) == 0xd8;
 
         if ((map == MAP_1 && (opcode == 0x0f || strchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3",
@@ -344,9 +350,13 @@ START_TEST(test_host)
                              : !(x87 && !p) && (modrm & 7) != 3)
                 continue;
             memcpy(bytes, prefix[p].byte, n);
-            if (map != MAP_1)
+            if (map == MAP_VEX38) {
+                memcpy(bytes + n, "\xc4\xe2\x78", 3);
+                n += 3;
+            } else if (map != MAP_1) {
                 bytes[n++] = 0x0f;
-            if (map > MAP_0F)
+            }
+            if (map == MAP_0F38 || map == MAP_0F3A)
                 bytes[n++] = map == MAP_0F38 ? 0x38 : 0x3a;
             bytes[n++] = opcode;
             bytes[n] = modrm;

@@ -98,7 +98,7 @@ static void explain(struct comparison *c, enum aspect aspect, const struct insn 
     } while (0)
 
 // Instruction sets by the step of ours that has them; -1: no model of ring3's does.
-static int isa_of(ZydisISASet set)
+static int isa_of(ZydisISASet set, ZydisMnemonic mnemonic)
 {
     switch (set) {
     case ZYDIS_ISA_SET_I86:
@@ -161,8 +161,8 @@ static int isa_of(ZydisISASet set)
         return ISA_ADX;
     case ZYDIS_ISA_SET_LZCNT:
         return ISA_LZCNT;
-    case ZYDIS_ISA_SET_BMI1: // TZCNT; the rest is VEX-encoded
-        return ISA_TZCNT;
+    case ZYDIS_ISA_SET_BMI1: // TZCNT alone is not VEX-encoded
+        return mnemonic == ZYDIS_MNEMONIC_TZCNT ? ISA_TZCNT : ISA_BMI1;
     default:
         return -1;
     }
@@ -348,7 +348,7 @@ static void compare(struct comparison *c, const u8 *bytes, bool code32)
     struct insn ours, *insn = &ours;
     enum insn_status status = insn_decode(insn, bytes, INSN_MAX, code32);
     ZyanStatus zstatus = ZydisDecoderDecodeFull(&c->decoder[code32], bytes, INSN_MAX, &z, operand);
-    int isa = ZYAN_SUCCESS(zstatus) ? isa_of(z.meta.isa_set) : -1;
+    int isa = ZYAN_SUCCESS(zstatus) ? isa_of(z.meta.isa_set, z.mnemonic) : -1;
     char detail[80];
 
     c->total++;
@@ -378,6 +378,8 @@ static void compare(struct comparison *c, const u8 *bytes, bool code32)
     if (insn->attr & INSN_MODRM)
         COMPARE(MODRM, insn->mod << 6 | insn->reg << 3 | insn->rm,
                 z.raw.modrm.mod << 6 | z.raw.modrm.reg << 3 | z.raw.modrm.rm);
+    if (insn->op >> 8 == MAP_VEX38)
+        COMPARE(MODRM, insn->vreg, ~z.raw.vex.vvvv & 7);
     compare_memory(c, insn, bytes, code32, &z, operand);
     compare_immediates(c, insn, bytes, code32, &z, operand);
     compare_flags(c, insn, bytes, code32, &z);
@@ -403,13 +405,23 @@ static void compare_opcode(struct comparison *c, const u8 *prefix, unsigned pref
     unsigned n = prefixes;
 
     memcpy(bytes, prefix, prefixes);
-    if (map != MAP_1)
+    if (map == MAP_VEX38) {
+        bytes[n++] = 0xc4;
+        n += 2;
+    } else if (map != MAP_1) {
         bytes[n++] = 0x0f;
+    }
     if (map == MAP_0F38 || map == MAP_0F3A)
         bytes[n++] = map == MAP_0F38 ? 0x38 : 0x3a;
     bytes[n++] = opcode;
     for (unsigned modrm = 0; modrm < 256; modrm++) {
         bytes[n] = modrm;
+        if (map == MAP_VEX38) { // mostly the map 0F 38, L and pp 0
+            u32 r = next_random(random);
+
+            bytes[n - 3] = 0xc0 | (r & 0x20) | (r & 0xc0 ? 2 : r >> 8 & 0x1f);
+            bytes[n - 2] = (r >> 16 & 0xf8) | (r & 0x1000 ? r >> 13 & 7 : 0);
+        }
         for (unsigned i = n + 1; i < INSN_MAX; i++)
             bytes[i] = next_random(random);
         compare(c, bytes, code32);
@@ -458,7 +470,7 @@ START_TEST(test_opcode_space)
 
     comparison_init(c);
     for (unsigned i = 0; i < 2 * ARRAY_LEN(prefixes); i++)
-        for (unsigned map = MAP_1; map <= MAP_0F3A; map++)
+        for (unsigned map = MAP_1; map < MAP_COUNT; map++)
             for (unsigned opcode = 0; opcode < 256; opcode++)
                 if (is_opcode(map, opcode))
                     compare_opcode(c, prefixes[i / 2].byte, prefixes[i / 2].n, map, opcode, i % 2,

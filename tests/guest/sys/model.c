@@ -52,6 +52,7 @@ CASE(pclmul, "pclmulqdq $0, %%xmm0, %%xmm0")
 CASE(rdrand, "rdrand %%eax")
 CASE(adcx, "adcx %%eax, %%eax")
 CASE(vaddps, ".byte 0xc5, 0xf8, 0x58, 0xc0")
+CASE(andn, ".byte 0xc4, 0xe2, 0x78, 0xf2, 0xc0")
 CASE(syscall_insn, ".byte 0x0f, 0x05")
 CASE(femms, ".byte 0x0f, 0x0e")
 CASE(pfadd, ".byte 0x0f, 0x0f, 0xc0, 0x9e")
@@ -142,11 +143,12 @@ static void instructions(void)
     expect("PCLMULQDQ", pclmul, ecx & 1 << 1);
     expect("RDRAND", rdrand, ecx & 1 << 30);
     expect("ADCX", adcx, leaf7 & 1 << 19);
+    expect("ANDN", andn, leaf7 & 1 << 3);
     expect("SYSCALL", syscall_insn, ext_edx & 1 << 11);
     expect("FEMMS", femms, ext_edx & 1u << 31);
     expect("3DNow!", pfadd, ext_edx & 1u << 31);
     check("no AVX, no XSAVE", ecx & (1 << 28 | 1 << 26), 0);
-    check("VEX is LDS of a register", (u32)guarded_call(vaddps, NULL), 6);
+    check("other VEX is LDS of a register", (u32)guarded_call(vaddps, NULL), 6);
 }
 
 static void set_cr4(void *bits)
