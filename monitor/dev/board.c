@@ -729,6 +729,7 @@ size_t board_acpi_tables(struct board *board, u32 base, u8 *out, size_t len)
         .serial_ports = board->config.serial_ports,
         .mouse = board->kbc.aux.dev,
         .printer = board->host.parallel_out,
+        .floppy = i82077_types(&board->fdc),
         .apic = board->config.apic,
     };
 

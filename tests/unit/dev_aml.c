@@ -193,6 +193,7 @@ END_TEST
 struct found {
     unsigned devices, routes, with_id;
     u16 irqs;
+    u8 dmas;
     char names[64][5];
 };
 
@@ -211,6 +212,7 @@ static void read_resources(const u8 *p, const u8 *end)
             found.irqs |= p[1] | p[2] << 8;
             break;
         case 0x2a:
+            found.dmas |= p[1];
             break;
         case 0x47:
             ck_assert_mem_eq(p + 2, p + 4, 2);
@@ -328,7 +330,8 @@ START_TEST(board_tables)
 {
     for (unsigned ports = 1; ports <= 4; ports++) {
         struct acpi_config config = {
-            .ram_size = (u64)ports << 30, .apic = ports & 1, .mouse = ports & 2, .printer = ports > 2, .serial_ports = ports,
+            .ram_size = (u64)ports << 30, .apic = ports & 1, .mouse = ports & 2, .printer = ports > 2,
+            .floppy = ports > 1, .serial_ports = ports,
             .serial_base = { 0x3f8, 0x2f8, 0x3e8, 0x2e8 }, .serial_irq = { 4, 3, 4, 3 },
         };
         size_t len = acpi_build(&config, 0x7fe0000, out, sizeof(out));
@@ -347,6 +350,9 @@ START_TEST(board_tables)
         ck_assert_int_eq(has_device("COM4"), ports == 4);
         ck_assert_int_eq(has_device("MOU_"), config.mouse);
         ck_assert_int_eq(has_device("LPT1"), config.printer);
+        ck_assert_int_eq(has_device("FDC0"), config.floppy);
+        ck_assert_uint_eq(found.dmas, config.floppy ? 0x04 : 0);
+        ck_assert_int_eq((found.irqs & 0x40) != 0, config.floppy);
         ck_assert_uint_eq(found.routes, 31 * 4 + 1); // the interrupts' packages, and \_S5
         ck_assert_uint_ge(found.with_id, found.devices);
         ck_assert_uint_eq(found.irqs & 0x0112, 0x0112); // keyboard, COM1, RTC
