@@ -201,6 +201,16 @@ static void isa_devices(struct aml *a, const struct acpi_config *config)
         aml_close(a);
         aml_close(a);
     }
+    if (config->floppy) { // by this udev loads Linux's driver
+        isa_device(a, "FDC0", "PNP0700");
+        current_resources(a);
+        aml_io(a, 0x3f2, 4);
+        aml_io(a, 0x3f7, 1);
+        aml_irq(a, 6);
+        aml_dma(a, 2);
+        aml_close(a);
+        aml_close(a);
+    }
     if (config->printer) {
         isa_device(a, "LPT1", "PNP0400");
         current_resources(a);

@@ -10,7 +10,7 @@ struct acpi_config {
     unsigned serial_ports; // COM1..COMn
     u16 serial_base[4];
     u8 serial_irq[4];
-    bool mouse, printer;
+    bool mouse, printer, floppy;
     bool apic;
 };
 

@@ -43,7 +43,7 @@ static struct block_request *list_take(struct block_list *list)
 // The server is gone, or silent.
 static bool unreachable(const struct block *b, int error)
 {
-    return b->nbd && (error == ECONNRESET || error == ETIMEDOUT);
+    return b->nbd && (error == ECONNRESET || error == ETIMEDOUT || error == EREMOTEIO);
 }
 
 // After a failed flush the host's kernel may have dropped what it could not write, and another one would succeed all the
@@ -118,7 +118,7 @@ static void *worker(void *opaque)
         list_add(&b->finished, r);
         if (b->ending && r->error == ETIMEDOUT) // nor would the rest come to an end
             forget(&b->queue);
-        if (!first || !b->host->kick) // block_poll is on its way already
+        if (!first || b->plugged || !b->host->kick) // block_poll is on its way already
             continue;
         pthread_mutex_unlock(&b->lock);
         b->host->kick(b->host->opaque);
@@ -176,6 +176,8 @@ static const char *reason(int error)
         return "the server is gone";
     case ETIMEDOUT:
         return "the server does not answer";
+    case EREMOTEIO:
+        return "the web server is gone, or does not give what it did";
     default:
         return strerror(error);
     }
@@ -264,11 +266,16 @@ static void finish(struct block_request *r)
 
 static void enqueue(struct block *b, struct block_request *r)
 {
+    bool wake;
+
     pthread_mutex_lock(&b->lock);
     list_add(&b->queue, r);
     b->working = true;
-    pthread_cond_signal(&b->work);
+    wake = !b->plugged;
     pthread_mutex_unlock(&b->lock);
+    // Without the lock, for which a worker on this CPU would have to wait at once.
+    if (wake)
+        pthread_cond_signal(&b->work);
 }
 
 static void count(struct block *b, const struct block_request *r)
@@ -319,6 +326,31 @@ void block_submit(struct block *b, struct block_request *r)
     } else {
         enqueue(b, r);
     }
+}
+
+static void set_plugged(struct block *b, bool plugged)
+{
+    pthread_mutex_lock(&b->lock);
+    b->plugged = plugged;
+    pthread_mutex_unlock(&b->lock);
+}
+
+void block_plug(struct block *b)
+{
+    set_plugged(b, true);
+}
+
+void block_unplug(struct block *b)
+{
+    bool waits;
+
+    pthread_mutex_lock(&b->lock);
+    waits = b->queue.first;
+    pthread_mutex_unlock(&b->lock);
+    if (waits)
+        pthread_cond_signal(&b->work);
+    set_plugged(b, false);
+    block_poll(b);
 }
 
 // Whether this failure is for the user to mend and not for the guest to see.
@@ -393,6 +425,7 @@ void block_cancel(struct block *b)
     pthread_mutex_lock(&b->lock);
     forget(&b->queue);
     __atomic_store_n(&b->hurry, true, __ATOMIC_RELAXED);
+    pthread_cond_signal(&b->work); // it may not know of what was only collected
     while (b->working)
         pthread_cond_wait(&b->idle, &b->lock);
     __atomic_store_n(&b->hurry, false, __ATOMIC_RELAXED);

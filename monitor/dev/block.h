@@ -79,6 +79,7 @@ struct block {
     pthread_cond_t work, idle;
     struct block_list queue, finished;
     bool working, ending;
+    bool plugged;                  // between block_plug and block_unplug
     bool hurry;                    // somebody waits for the worker: servers get less time
     int lost;                      // the error of a flush that failed
 
@@ -97,6 +98,10 @@ void block_close(struct block *b);
 void block_submit(struct block *b, struct block_request *request);
 // Reads at once, if nothing else is under way and nobody has to wait for it; else false, and all is to do by block_submit.
 bool block_read_now(struct block *b, u64 offset, const struct iovec *iov, unsigned iovs, u32 len);
+// Between the two, requests are only collected. At the end the worker gets them, and what is finished by then is done(): on a
+// CPU that both threads share that may be all of them, without a kick.
+void block_plug(struct block *b);
+void block_unplug(struct block *b);
 // Calls done() of what is finished.
 void block_poll(struct block *b);
 // Waits until nothing is under way, and forgets it: done() is not called. For resets.

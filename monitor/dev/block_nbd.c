@@ -220,7 +220,9 @@ static int nbd_read(struct block *b, u64 offset, u8 *buf, u32 len)
     memset(buf + n, 0, len - n);
     if (error || !n)
         return error;
-    return await_command(b, nbd_aio_pread(b->nbd->handle, buf, n, offset, NBD_NULL_COMPLETION, 0));
+    error = await_command(b, nbd_aio_pread(b->nbd->handle, buf, n, offset, NBD_NULL_COMPLETION, 0));
+    // nbdkit is there, and what it asks in its turn is not, or has changed: both can be mended.
+    return error && error != ECONNRESET && error != ETIMEDOUT && is_web(b->name) ? EREMOTEIO : error;
 }
 
 static void forget_kept(struct nbd *nbd)

@@ -402,7 +402,10 @@ static bool plug(struct board *board, struct err *err)
 
 #define CMOS_FLOPPY_CHECK 0x38 // bit 0: boot floppies without a signature; third device in bits 7-4
 #define CMOS_FLOPPIES 0x10     // types of the drives
+#define CMOS_DISKS 0x12        // types of the first two IDE disks: a nibble each; 15: see CMOS_DISK_TYPE
 #define CMOS_EQUIPMENT 0x14
+#define CMOS_DISK_TYPE 0x19    // a byte each; 47: see CMOS_GEOMETRY
+#define CMOS_GEOMETRY 0x1b     // nine bytes each, as in a BIOS's table of drives
 #define CMOS_CHECKSUM 0x2e     // of 10h to 2Dh, high byte first
 #define CMOS_TRANSLATION 0x39  // two bits an IDE drive; 1: LBA
 #define CMOS_BOOT_ORDER 0x3d   // first and second device
@@ -427,6 +430,20 @@ void board_boot_order(struct board *board, const char *order)
     board->rtc.ram[CMOS_FLOPPY_CHECK] = code[2] << 4;
 }
 
+// A disk on the first channel, for systems that know only the AT's types: without one, old Linux kernels and others find no
+// disk at all.
+static void describe_disk(struct mc146818 *rtc, unsigned n, const struct ide_drive *d)
+{
+    const u8 geometry[9] = {
+        d->cylinders, d->cylinders >> 8, d->heads, 0xff, 0xff, 0xc0 | (d->heads > 8 ? 8 : 0), d->cylinders,
+        d->cylinders >> 8, d->sectors,
+    };
+
+    rtc->ram[CMOS_DISKS] |= n ? 0x0f : 0xf0;
+    rtc->ram[CMOS_DISK_TYPE + n] = 47;
+    memcpy(rtc->ram + CMOS_GEOMETRY + n * sizeof(geometry), geometry, sizeof(geometry));
+}
+
 // Disks of more than 1024 cylinders are to appear translated.
 static void describe_disks(struct board *board)
 {
@@ -438,6 +455,8 @@ static void describe_disks(struct board *board)
 
         if (d->kind == IDE_DISK && (d->cylinders > 1024 || d->heads > 16))
             translation |= 1 << (2 * n);
+        if (d->kind == IDE_DISK && n < 2)
+            describe_disk(&board->rtc, n, d);
     }
     board->rtc.ram[CMOS_TRANSLATION] = translation;
     board->rtc.ram[CMOS_FLOPPIES] = floppies;
@@ -710,6 +729,7 @@ size_t board_acpi_tables(struct board *board, u32 base, u8 *out, size_t len)
         .serial_ports = board->config.serial_ports,
         .mouse = board->kbc.aux.dev,
         .printer = board->host.parallel_out,
+        .floppy = i82077_types(&board->fdc),
         .apic = board->config.apic,
     };
 

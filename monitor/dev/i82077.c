@@ -393,6 +393,7 @@ static void move_head(struct i82077 *fdc, u8 track)
             u->changed = false;
     }
     fdc->seeking |= BIT(fdc->unit_no);
+    fdc->reset_sense = 0; // an XT's driver has asked once only, and asks for this one next
     expect_command(fdc);
     after(fdc, STEP_NS * (steps + 1), arrived);
 }
@@ -488,8 +489,7 @@ static void execute(struct i82077 *fdc)
 {
     fdc->phase = FDC_EXECUTION;
     fdc->unit_no = fdc->fifo[1] & 3;
-    fdc->st1 = fdc->st2 = 0;
-    fdc->waits = 0;
+    fdc->st1 = fdc->st2 = fdc->waits = 0;
     switch (command_of(fdc)) {
     case READ: case READ_DELETED: case WRITE: case WRITE_DELETED: case READ_TRACK: case VERIFY:
         begin_data(fdc);

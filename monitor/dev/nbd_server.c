@@ -111,15 +111,18 @@ int nbd_server_start(struct nbd_server *server, char *const *argv)
 
 void nbd_server_complaint(const struct nbd_server *server, char *text, size_t len)
 {
-    char said[4096], *line = said, *sep;
+    char said[4096], *line = said, *sep, *error;
     ssize_t n = server->said < 0 ? 0 : pread(server->said, said, sizeof(said) - 1, 0);
 
     said[n > 0 ? n : 0] = '\0';
     said[strcspn(said, "\n")] = '\0';
-    // "PROGRAM: what is wrong"
+    // "PROGRAM: what is wrong"; nbdkit has "nbdkit: PLUGIN[1]: error: what is wrong"
     sep = strstr(said, ": ");
     if (sep && strcspn(said, " ") == (size_t)(sep - said) + 1)
         line = sep + 2;
+    error = strstr(line, "error: ");
+    if (error && strcspn(line, " ") + 1 >= (size_t)(error - line))
+        line = error + strlen("error: ");
     snprintf(text, len, "%s", *line ? line : "its server has ended without a word");
 }
 

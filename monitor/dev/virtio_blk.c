@@ -168,8 +168,12 @@ static void run_queue(struct virtio_blk *vb)
 
 static void notified(struct virtio *v, unsigned n)
 {
+    struct virtio_blk *vb = (struct virtio_blk *)(void *)v;
+
     (void)n;
-    run_queue((struct virtio_blk *)(void *)v);
+    block_plug(vb->block);
+    run_queue(vb);
+    block_unplug(vb->block);
 }
 
 static void forget(struct virtio *v)

@@ -126,6 +126,52 @@ START_TEST(told_afterwards)
 }
 END_TEST
 
+static unsigned kicks;
+
+static void kick(void *opaque)
+{
+    (void)opaque;
+    __atomic_add_fetch(&kicks, 1, __ATOMIC_SEQ_CST);
+}
+
+START_TEST(plugged)
+{
+    struct block_request q[4];
+    u8 buf[512] = { 1 };
+
+    r->host.kick = kick;
+    open_image((struct block_config){ .format = "raw" });
+    watch_backend();
+    dones = 0;
+    kicks = 0;
+    block_plug(b);
+    for (int i = 0; i < 4; i++)
+        submit(&q[i], BLOCK_WRITE, i, buf);
+    ck_assert_int_eq(dones, 0);
+    block_unplug(b);
+    await_done(4);
+    ck_assert_int_eq(written, 4);
+    // What was finished meanwhile is done at once, and nobody is kicked for it.
+    block_plug(b);
+    kicks = 0;
+    submit(&q[0], BLOCK_WRITE, 0, buf);
+    pthread_cond_signal(&b->work);
+    for (int i = 0; i < 10000 && written < 5; i++)
+        usleep(200);
+    usleep(20000);
+    ck_assert(dones == 4 && written == 5);
+    block_unplug(b);
+    ck_assert(dones == 5 && kicks == 0);
+    // What was only collected can be forgotten.
+    block_plug(b);
+    submit(&q[0], BLOCK_WRITE, 0, buf);
+    block_cancel(b);
+    ck_assert(!q[0].busy);
+    block_unplug(b);
+    ck_assert_int_eq(dones, 5);
+}
+END_TEST
+
 START_TEST(cache_modes)
 {
     static const struct { enum block_cache cache; int after_write, after_flush; } modes[] = {
@@ -294,6 +340,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, told_afterwards);
+    tcase_add_test(t, plugged);
     tcase_add_loop_test(t, cache_modes, 0, 3);
     tcase_add_test(t, full_disk);
     tcase_add_loop_test(t, policies, 0, 2);

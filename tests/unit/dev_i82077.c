@@ -291,6 +291,31 @@ START_TEST(overlapping_seeks)
 }
 END_TEST
 
+// Drivers of the XT's time ask once after a reset, where the AT's ask four times; then what is told is of the next interrupt.
+START_TEST(asked_once_after_reset)
+{
+    u8 bytes[2];
+
+    out(0x3f2, 0);
+    out(0x3f2, 0x1c);
+    rig_run(r, board, 10000000);
+    COMMAND(8);
+    result(bytes, 2);
+    ck_assert_uint_eq(bytes[0], 0xc0);
+    COMMAND(3, 0xdf, 2);
+    COMMAND(7, 0);
+    rig_run(r, board, 100000000);
+    COMMAND(8);
+    result(bytes, 2);
+    ck_assert_uint_eq(bytes[0], 0x20);
+    ck_assert_uint_eq(bytes[1], 0);
+    seek(0, 12);
+    COMMAND(8);
+    result(bytes, 1);
+    ck_assert_uint_eq(bytes[0], 0x80);
+}
+END_TEST
+
 // 48 tracks an inch in a drive of 96: the driver steps twice.
 START_TEST(double_steps)
 {
@@ -393,6 +418,7 @@ int main(void)
     tcase_add_test(t, commands_without_data);
     tcase_add_test(t, another_disk);
     tcase_add_test(t, overlapping_seeks);
+    tcase_add_test(t, asked_once_after_reset);
     tcase_add_test(t, implied_seeks);
     tcase_add_test(t, dma_that_never_comes);
     suite_add_tcase(s, f);

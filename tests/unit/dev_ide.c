@@ -229,6 +229,34 @@ START_TEST(chs)
 }
 END_TEST
 
+static u8 cmos(u8 at)
+{
+    out(0x70, at);
+    return in(0x71);
+}
+
+// What systems from before IDENTIFY DEVICE look for: the AT's drive types, 47 with a geometry of its own.
+START_TEST(drive_types)
+{
+    u16 cylinders = SECTORS / (16 * 63), sum = 0;
+
+    ck_assert_uint_eq(cmos(0x12), 0xf0);
+    ck_assert_uint_eq(cmos(0x19), 47);
+    ck_assert_uint_eq(cmos(0x1a), 0);
+    ck_assert_uint_eq(cmos(0x1b) | cmos(0x1c) << 8, cylinders);
+    ck_assert_uint_eq(cmos(0x1d), 16);
+    ck_assert_uint_eq(cmos(0x1e) & cmos(0x1f), 0xff); // no precompensation
+    ck_assert_uint_eq(cmos(0x20), 0xc8);              // no retries; more than eight heads
+    ck_assert_uint_eq(cmos(0x21) | cmos(0x22) << 8, cylinders);
+    ck_assert_uint_eq(cmos(0x23), 63);
+    for (u8 at = 0x24; at < 0x2d; at++) // no second disk
+        ck_assert_uint_eq(cmos(at), 0);
+    for (u8 at = 0x10; at < 0x2e; at++)
+        sum += cmos(at);
+    ck_assert_uint_eq(cmos(0x2e) << 8 | cmos(0x2f), sum);
+}
+END_TEST
+
 START_TEST(limits)
 {
     command(BASE, 0xe0, SECTORS - 1, 2, 0x20);
@@ -509,6 +537,7 @@ int main(void)
     tcase_add_test(t, pio_read);
     tcase_add_test(t, pio_write);
     tcase_add_test(t, chs);
+    tcase_add_test(t, drive_types);
     tcase_add_test(t, limits);
     tcase_add_test(t, interrupts);
     tcase_add_test(t, dma_transfers);

@@ -2,7 +2,8 @@
 // A boot floppy that uses the BIOS as DOS programs do: INT 10h, 11h, 12h, 13h, 15h, 16h, 1Ah, a timer hook, and PIT and
 // keyboard by their ports. It prints "ok NAME" or "FAILED NAME" on the screen, then waits for a key that says how to leave:
 //   8 8042   9 port 92h   c port CF9h   t triple fault   f jump to FFFF:0   p APM off   a ACPI off
-// or to come back from protected mode as 286 programs do: v, w by the vector at 40:67 with CMOS 0Fh = 0Ah, 05h
+// or to come back from protected mode as 286 programs do, by the vector at 40:67: v, w with CMOS 0Fh = 0Ah, 05h and the 8042's
+// pulse, x, y the same with a triple fault, z as v with the A20 gate closed
 // Memory: code and data from 7C00 on, the stack below, a buffer at 6000.
         .code16
         .set    LAST, 79 * 36 + 35      // the floppy's last sector, which holds a signature
@@ -583,11 +584,20 @@ leave_by_key:
         je      by_apm
         cmpb    $'a', %al
         je      by_acpi
-        movb    $0x0a, %bl
+        movw    $0x000a, %bx            // CMOS 0Fh; how
         cmpb    $'v', %al
         je      by_vector
-        movb    $0x05, %bl
+        movw    $0x0005, %bx
         cmpb    $'w', %al
+        je      by_vector
+        movw    $0x010a, %bx
+        cmpb    $'x', %al
+        je      by_vector
+        movw    $0x0105, %bx
+        cmpb    $'y', %al
+        je      by_vector
+        movw    $0x020a, %bx
+        cmpb    $'z', %al
         je      by_vector
         sti
         jmp     leave_by_key
@@ -643,10 +653,18 @@ by_vector:
         orb     $1, %al
         movl    %eax, %cr0
         ljmp    $8, $1f
+1:      cmpb    $1, %bh
+        je      3f
+        jb      1f
+        inb     $0x92, %al
+        andb    $0xfc, %al              // A20 off
+        outb    %al, $0x92
 1:      movb    $0xfe, %al
         outb    %al, $0x64
 2:      hlt
         jmp     2b
+3:      lidt    no_idt
+        int3
 back:   xorw    %ax, %ax
         movw    %ax, %ds
         movw    %ax, %es
