@@ -438,12 +438,13 @@ struct machine *machine_create(const struct machine_config *config, struct err *
 
 void machine_destroy(struct machine *m)
 {
+    // The board first: until its disks are at rest, their threads kick the engine.
+    if (m->board)
+        board_destroy(m->board);
     io_destroy(&m->io);
     if (m->engine)
         m->ops->destroy(m->engine);
     profile_destroy(m->profile);
-    if (m->board)
-        board_destroy(m->board);
     if (m->v && m->v->mmu)
         mmu_destroy(&m->mmu);
     if (m->phys.memfd >= 0)
