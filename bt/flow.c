@@ -146,7 +146,8 @@ static int inner_target(const struct trans *t, u32 target)
         return -1;
     for (unsigned i = 0; i <= t->cur; i++)
         if (trans_linear(t, i) == target && t->delta_at[i] == 0 &&
-            !(t->out->insn[i].flags & BLOCK_INSN_SHADOW)) // a loop that no event could stop
+            !(t->out->insn[i].flags & BLOCK_INSN_SHADOW) && // a loop that no event could stop
+            !(i && t->out->insn[i].flags & t->out->insn[i - 1].flags & BLOCK_INSN_X87)) // bt_fpu_settle: the one before has run
             return i;
     return -1;
 }
@@ -377,7 +378,7 @@ static void tail_memory(struct trans *t, const struct tail *tail)
         .eip = trans_site_eip(t, tail->insn), .shared = trans_mode(t, MODE_SHARED), .delta = tail->delta,
         .delta_next = t->delta_at[tail->insn + 1], .retry = tail->retry,
         .next = tail->insn + 1u < t->count ? t->host[tail->insn + 1] : 0, .len = insn->len, .size = tail->size,
-        .access = tail->access,
+        .access = tail->access, .x87 = !!(insn->attr & INSN_X87),
     };
 
     if (tail->access == MEMACC_WRITE) {

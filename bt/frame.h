@@ -86,6 +86,7 @@ struct __attribute__((packed)) bt_site {
     u8 len;           // guest bytes
     u8 size;          // bytes accessed
     u8 access;        // enum access
+    u8 x87;           // of a memory operand: x87's
     u8 shared;        // MODE_SHARED: eip is the offset in the page, and above its 12 bits the page's slot
 };
 

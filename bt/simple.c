@@ -187,6 +187,26 @@ static void x87_note_segments(struct trans *t, const struct insn *insn)
     t->x87_noted = insn->seg + 1;
 }
 
+// Those that x87() below leaves to the emulator.
+static bool x87_emulated(const struct insn *insn)
+{
+    if (!insn->has_mem)
+        return insn->op == OP1(0xdb) && insn->modrm == 0xe3; // FNINIT: clears pointers that the engine keeps
+    // FLDENV, FNSTENV, FRSTOR, FNSAVE have formats that depend on the mode, and pointers that do on us.
+    return ((insn->op == OP1(0xd9) || insn->op == OP1(0xdd)) && (insn->reg == 4 || insn->reg == 6)) || !insn->mem_size;
+}
+
+// Does the next instruction overwrite what is noted of this one? Who stops between the two makes up for it (bt_fpu_settle).
+static bool x87_goes_on(const struct trans *t)
+{
+    const struct insn *next = &t->insn[t->cur + 1];
+
+    if (t->rq->compare || t->cur + 1 == t->count || next->attr & INSN_UD)
+        return false;
+    return next->op >= OP1(0xd8) && next->op <= OP1(0xdf) && !x87_control(next) && !x87_emulated(next) &&
+           !(t->rq->hints && t->rq->hints[t->offset[t->cur + 1]] & HINT_EMULATE);
+}
+
 // Behind the instruction, which changes no general register: that it was the last one, and where its operand is.
 static void x87_note(struct trans *t, const struct insn *insn, const struct hmem *m)
 {
@@ -195,15 +215,20 @@ static void x87_note(struct trans *t, const struct insn *insn, const struct hmem
     if (x87_control(insn))
         return;
     t->out->insn[t->cur].flags |= BLOCK_INSN_X87 | ((insn->op & 7) << 8 | insn->modrm) << BLOCK_INSN_FOP_SHIFT;
+    x87_note_segments(t, insn);
+    if (x87_goes_on(t))
+        return;
     emit_store_imm(e, H_VCPU, FRAME_OFF(x87_host), t->host[t->cur]);
+    for (unsigned i = t->cur; !insn->has_mem && i > 0 && t->out->insn[i - 1].flags & BLOCK_INSN_X87; )
+        insn = &t->insn[--i]; // the last operand of the row
     if (insn->has_mem && insn->base < 0 && insn->index < 0) {
         emit_store_imm(e, H_VCPU, FRAME_OFF(x87_offset), insn->addrsize == 2 ? (u16)insn->disp : (u32)insn->disp);
     } else if (insn->has_mem) {
-        if (m->index != H_R8 || !seg_flat(t, insn->seg)) // else it is there, as the offset is the linear address
+        // It may be there already, as the offset is the linear address.
+        if (insn != &t->insn[t->cur] || m->index != H_R8 || !seg_flat(t, insn->seg))
             emit_ea(t, insn, H_R8);
         emit_store(e, H_VCPU, FRAME_OFF(x87_offset), H_R8);
     }
-    x87_note_segments(t, insn);
 }
 
 static bool x87(struct trans *t, const struct insn *insn)
@@ -211,18 +236,14 @@ static bool x87(struct trans *t, const struct insn *insn)
     unsigned ext = insn->reg;
     struct hmem m;
 
-    if (insn->op == OP1(0xdb) && insn->modrm == 0xe3)
-        return false; // FNINIT: clears pointers that the engine keeps
+    if (x87_emulated(insn))
+        return false;
     if (!insn->has_mem) {
         emit8(t->e, insn->op);
         emit8(t->e, insn->modrm);
         x87_note(t, insn, NULL);
         return true;
     }
-    // FLDENV, FNSTENV, FRSTOR, FNSAVE have formats that depend on the mode, and pointers that do on us.
-    if (((insn->op == OP1(0xd9) || insn->op == OP1(0xdd)) && (ext == 4 || ext == 6)) ||
-        !insn->mem_size)
-        return false;
     m = mem_operand(t, insn, insn->mem_size, insn->mem & MEM_WRITE ? MEMACC_WRITE : MEMACC_READ);
     emit_rm(t->e, 0, insn->op, ext, &m);
     x87_note(t, insn, &m);

@@ -197,6 +197,14 @@ static u64 emulate_site(struct engine *e, const struct bt_site *site, const stru
     return go_on(e, &copy, eip, invalidations, stop && !(only_flushes(insn) && bt_same_code(e)));
 }
 
+// The instruction of this site is x87's, and may be one of a row.
+static void settle_at(struct engine *e, const struct bt_site *site)
+{
+    const struct block *b = block_at_host(&e->blocks, site->retry);
+
+    bt_fpu_settle(e, b, block_insn_at_host(&e->blocks, b, site->retry));
+}
+
 static u64 emulate(struct vcpu *v, const void *data)
 {
     struct engine *e = bt_engine(v);
@@ -209,6 +217,8 @@ static u64 emulate(struct vcpu *v, const void *data)
     e->emulating = insn.sensitive;
     v->eip = bt_site_eip(e, site);
     v->gpr[R_ESP] += site->delta;
+    if (insn.attr & INSN_X87)
+        settle_at(e, site);
     bt_ran_to(e, site->retry, 1);
     if (insn.len == 0) { // crosses a page, or too long: let the interpreter fetch it
         e->count.emulated++;
@@ -304,6 +314,8 @@ static u64 memory(struct vcpu *v, const void *data)
 
     v->eip = bt_site_eip(e, site);
     v->gpr[R_ESP] += site->delta;
+    if (site->x87)
+        settle_at(e, site);
     return missed_at(e, site->retry, site->delta, site->size, site->access);
 }
 
@@ -315,6 +327,7 @@ static u64 missed(struct vcpu *v, const void *data)
     const struct block_insn *insn = block_insn_at_host(&e->blocks, b, (u64)data - 1);
 
     bt_state_at(e, b, insn);
+    bt_fpu_settle(e, b, insn);
     return missed_at(e, b->host + insn->host, insn->esp_delta, bt_miss_size(r9), bt_miss_access(r9));
 }
 
@@ -401,6 +414,7 @@ static u64 signal_(struct vcpu *v, const void *data)
     CHECK(b != NULL);
     insn = block_insn_at_host(&e->blocks, b, f->fault_pc);
     bt_state_at(e, b, insn);
+    bt_fpu_settle(e, b, insn);
     if (f->fault_signo == 0) {
         bt_ran_to(e, f->fault_pc, 0);
         e->count.events++;

@@ -69,6 +69,36 @@ static void set_pointers(struct engine *e, u8 *fx)
     fx_put16(fx, FX_FDS, f->x87_data_sel);
 }
 
+// The operand's offset in its segment, with the registers as they are.
+static u32 operand_offset(const struct vcpu *v, const struct insn *insn)
+{
+    u32 at = insn->disp + (insn->base >= 0 ? v->gpr[insn->base] : 0) +
+             (insn->index >= 0 ? v->gpr[insn->index] << insn->scale : 0);
+
+    return insn->addrsize == 2 ? (u16)at : at;
+}
+
+void bt_fpu_settle(struct engine *e, const struct block *b, const struct block_insn *at)
+{
+    const struct block_insn *first = e->blocks.unpacked;
+    struct bt_frame *f = bt_frame(e->v);
+    const u8 *code;
+
+    if (b->compares || at == first || !(at->flags & at[-1].flags & BLOCK_INSN_X87))
+        return;
+    f->x87_host = b->host + at[-1].host;
+    code = phys_host(e->v->mmu->phys, (gpa_t)b->gpa_page << PAGE_SHIFT | (b->eip & ~PAGE_MASK));
+    for (const struct block_insn *i = at; code && i > first && i[-1].flags & BLOCK_INSN_X87; i--) {
+        struct insn insn;
+
+        if (insn_decode(&insn, code + i[-1].guest, i->guest - i[-1].guest, !(b->mode & MODE_CODE16)) != INSN_OK ||
+            !insn.has_mem)
+            continue;
+        f->x87_offset = operand_offset(e->v, &insn);
+        return;
+    }
+}
+
 void bt_fpu_sync(struct vcpu *v)
 {
     static const u32 default_mxcsr = 0x1f80;

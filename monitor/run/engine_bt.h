@@ -260,6 +260,9 @@ void bt_kick(struct engine *e);
 // ---- bt_fpu.c
 void bt_fpu_load(struct engine *e);
 void bt_fpu_sync(struct vcpu *v);
+// Guest code has been stopped in block b before the instruction at `at` (in b's unpacked ones), with the registers as they are
+// then: of a row of x87 instructions translated code notes the last only, and this the last that has run.
+void bt_fpu_settle(struct engine *e, const struct block *b, const struct block_insn *at);
 void bt_fpu_note_segments(struct vcpu *v);
 
 static inline struct engine *bt_engine(struct vcpu *v)
