@@ -49,8 +49,8 @@ def arguments():
     size.add_argument("--overhead", action="store_true", help="what -stats, -hot and the like cost")
     parser.add_argument("--rounds", type=int, help="how often each workload runs on each machine")
     parser.add_argument("--percent", type=int, help="size of the workloads; 100, the default, is 100 to 400 ms natively")
-    parser.add_argument("--machines", help="which to run, of native, ring3, qemu, bochs (default: native,ring3,qemu; without "
-                        "native on hosts that run no 32-bit programs)")
+    parser.add_argument("--machines", help="which to run, of native, native64, ring3, qemu, bochs (default: native,ring3,qemu; "
+                        "native64, other binaries, is for hosts that run no 32-bit programs)")
     parser.add_argument("--ring3", type=pathlib.Path, help="the binary to measure; without it, one is built")
     parser.add_argument("--ring3-options", default="", help="more options for ring3, as one word")
     parser.add_argument("-m", "--memory", type=int, default=256, help="guest memory in MiB")
@@ -136,20 +136,23 @@ def make_runners(names, args, plan, work, cache, built):
     for name in names:
         if name == "native":
             runners.append(machines.Native(tree))
+        elif name == "native64":
+            built64, works = programs.compile_programs64(cache / "bench" / "bin64")
+            runners.append(machines.Native(programs.make_tree(work / "native64", built64, cache / "busybox"), name, works))
         elif name == "bochs":
             runners.append(bochs.Bochs(cache / "vmlinuz-686", images, args.memory, programs.list_image, work))
         elif name in commands:
             runners.append(machines.Guest(name, commands[name], cache / "vmlinuz-686", images, args.memory,
                                           programs.list_image))
         else:
-            raise programs.Unavailable(f"no machine is called {name}: native, ring3, qemu or bochs")
+            raise programs.Unavailable(f"no machine is called {name}: native, native64, ring3, qemu or bochs")
     return runners, boots
 
 
 def choose_machines(args, built):
     """The names, and why the bare CPU is not among them, if the host forbids it."""
     left_out = "" if programs.host_runs_i386(built) else programs.NO_NATIVE
-    names = (args.machines or ("ring3,qemu" if left_out else "native,ring3,qemu")).split(",")
+    names = (args.machines or ("native64,ring3,qemu" if left_out else "native,ring3,qemu")).split(",")
     if left_out and "native" in names:
         raise programs.Unavailable(left_out)
     if left_out:
@@ -172,6 +175,9 @@ def show(facts, plan, rows, nano, alone, verdicts, names, statistic):
           f"{facts['qemu']}; {facts['guest']}")
     if facts["left out"]:
         print(facts["left out"])
+    for name in names:
+        if name in report.OTHER_BINARIES:
+            print(report.OTHER_BINARIES[name])
     print(f"size {plan.percent}%, {plan.rounds} rounds, {facts['seconds']:.0f} s; {statistic} of the rounds; "
           f"of {', '.join(names)}: spread (max - min) / median; waited: share of the time without a CPU, left out")
     if rows:
@@ -208,8 +214,8 @@ def run(args):
         runners, boots = make_runners(names, args, plan, work, cache, built)
         with_nano = [r for r in runners if hasattr(r, "nano") and (not args.only or "nano" in args.only)]
         with_translator = "ring3" in names and (not args.only or "translator" in args.only)
-        samples_a_round = (len(runners) * (len(plan.workloads) - len(boots)) + len(measure.who_boots(runners)) * len(boots)
-                           + len(with_nano) + (1 if with_translator else 0))
+        samples_a_round = (sum(len(measure.able(runners, w)) for w in plan.workloads if w.kind != "boot")
+                           + len(measure.who_boots(runners)) * len(boots) + len(with_nano) + (1 if with_translator else 0))
         progress = measure.Progress(plan.rounds * samples_a_round)
         facts = circumstances(args, plan, cache)
         facts["left out"] = left_out

@@ -16,7 +16,7 @@ def factor(value):
 
 
 NAMES = {"ring3/native": "ring3 to native", "qemu/native": "TCG to native", "bochs/native": "Bochs to native",
-         "qemu/ring3": "TCG to ring3", "bochs/ring3": "Bochs to ring3"}
+         "qemu/ring3": "TCG to ring3", "bochs/ring3": "Bochs to ring3", "ring3/native64": "ring3 to native64"}
 
 
 def slowest(rows, group, pair, count=3):
@@ -61,7 +61,11 @@ def render(data):
     facts = data["circumstances"]
     parts = [[f"{facts['date'][:16].replace('T', ' ')}, {facts['cpu']}, {facts['cpus']} CPUs, load {facts['load'][0]:.1f}, "
               f"{100 * facts.get('waited', 0):.0f}% of the time waited for a CPU; ring3 {facts['ring3']}; {facts['qemu']}; "
-              f"{facts['guest']}; {facts['left out'] + '; ' if facts.get('left out') else ''}size {facts['percent']}%, {facts['rounds']} rounds, {facts['seconds']:.0f} s."]]
+              f"{facts['guest']}; size {facts['percent']}%, {facts['rounds']} rounds, {facts['seconds']:.0f} s."]]
+    if facts.get("left out"):
+        parts[0].append(f"{facts['left out']}.")
+    parts[0] += [f"{text}." for name, text in report.OTHER_BINARIES.items()
+                 if any(name in row["machines"] for row in data["workloads"])]
     if data["workloads"]:
         parts += [groups(data), [f"- {' '.join(v['text'].split())}" for v in data["verdicts"]], workloads(data)]
     if data["nano"]:
