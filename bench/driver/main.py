@@ -173,8 +173,6 @@ def native_callret(folder):
 def show(facts, plan, rows, nano, alone, verdicts, names, statistic):
     print(f"{facts['date']}, {facts['cpu']}, {facts['cpus']} CPUs, load {facts['load'][0]:.1f}; ring3 {facts['ring3']}; "
           f"{facts['qemu']}; {facts['guest']}")
-    if facts["left out"]:
-        print(facts["left out"])
     for name in names:
         if name in report.OTHER_BINARIES:
             print(report.OTHER_BINARIES[name])
