@@ -50,7 +50,7 @@ enum {
 #define BT_OPTION_LIST(X)                                                                    \
     X(chain, true, "patch direct branches to their targets")                                 \
     X(direct, true, "access memory through the window (off: always the software TLB)")       \
-    X(young, true, "run new address spaces in the checked form until a timer interrupt meets them") \
+    X(young, true, "run new address spaces in the checked form until timer interrupts have met them twice") \
     X(adaptive, true, "sites that keep faulting take the checked form until they are hot")       \
     X(returns, true, "guest calls and returns are host calls and returns")                   \
     X(esp, true, "merge adjustments of ESP within a block")                                  \

@@ -6,7 +6,8 @@
 // sum is made in 32 bits first. (The design's `gs:` form adds two cycles to each load's latency, LEA adds one and
 // needs no segment base to be switched: LEA serves for both.)
 //
-// Checked: the linear address in r8d, the software TLB's entry compared with the page of the last byte (so
+// Checked: by a call of a stub (stubs.c) where the address space is young, as such code runs seldom and should be small;
+// else in line: the linear address in r8d, the software TLB's entry compared with the page of the last byte (so
 // that page-crossing accesses miss), the host address in r10 + r8. Flags are saved around it: a fault must find them.
 //
 // Segments that are not flat: the offset in r8d, compared with the limit in ways that keep the flags and stay off the
@@ -67,6 +68,14 @@ static struct hmem check_linear(struct trans *t, unsigned size, enum mem_access 
     u32 retry = t->host[t->cur]; // nothing is committed before an access: redo it all
     struct tail *tail = &t->tail[t->tails];
 
+    if (trans_mode(t, MODE_CHECKED) && t->bt->opt.direct) {
+        const struct bt_check *check = bt_check_for(&t->bt->stubs, save, access, size);
+
+        if (asid_off != VCPU_OFF(asid))
+            emit_load(e, H_R9, H_VCPU, asid_off);
+        emit_call(e, asid_off == VCPU_OFF(asid) ? check->flat : check->seg);
+        return (struct hmem){ H_R10, H_R8, 0, 0 };
+    }
     if (save)
         bt_save_flags(&t->bt->stubs, e);
     emit_lea(e, H_R9, H_R8, -1, 0, size - 1);

@@ -20,10 +20,8 @@ static inline unsigned simd_roles(const struct insn *insn)
         return SIMD_REG_GPR;
     case OP0F(0xf7):                                   // MASKMOVQ, MASKMOVDQU: store at [EDI]
         return SIMD_EMULATE;
-    case OP0F(0xae):                                   // all but LDMXCSR, STMXCSR and the fences
-        if (insn->has_mem)
-            return insn->reg == 2 || insn->reg == 3 ? 0 : SIMD_EMULATE;
-        return insn->reg >= 5 ? 0 : SIMD_EMULATE;
+    case OP0F(0xae):                                   // all but LDMXCSR and STMXCSR
+        return insn->has_mem && (insn->reg == 2 || insn->reg == 3) ? 0 : SIMD_EMULATE;
     }
     if (insn->op >= OP0F3A(0x14) && insn->op <= OP0F3A(0x17))
         return SIMD_RM_GPR;

@@ -372,6 +372,12 @@ static bool map_0f(struct trans *t, const struct insn *insn)
     switch (op) {
     case 0x0d: case 0x18 ... 0x1f: // hints
         return true;
+    case 0xae: // LFENCE, also to wait for what was executed before; MFENCE and SFENCE order stores for other CPUs
+        if (insn->has_mem || insn->reg < 5)
+            return false;
+        if (insn->reg == 5 || !t->bt->opt.unlock)
+            emit8(t->e, 0x0f), emit8(t->e, 0xae), emit8(t->e, insn->modrm);
+        return true;
     case 0x40 ... 0x4f: case 0xa4: case 0xac: case 0xa5: case 0xad: case 0xaf:
         return copy_modrm(t, insn, insn->op, REG_GPR);
     case 0xb0: case 0xb1: case 0xc0: case 0xc1:

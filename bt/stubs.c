@@ -189,6 +189,62 @@ static void emit_probe(struct bt_stubs *s, struct emit *e)
     emit_jmp(e, s->lookup);
 }
 
+#define TLB_OFF(field) ((i32)(offsetof(struct vcpu, tlb) + offsetof(struct tlb_entry, field)))
+
+// r10 has the TLB index times the entry's size.
+static void emit_hit(const struct bt_stubs *s, struct emit *e, bool flags)
+{
+    emit_rm(e, E_W, 0x8b, H_R10, &(struct hmem){ H_VCPU, H_R10, 0, TLB_OFF(addend) });
+    if (flags)
+        bt_restore_flags(s, e);
+    emit8(e, 0xc3);                                                  // ret
+}
+
+// The entry's tag is compared with the page of the last byte, so that accesses across pages miss. Flags are saved around
+// that: a fault of the access must find them. A write to bytes that are free of code, in a page with code, is a hit, too.
+static struct bt_check emit_check(const struct bt_stubs *s, struct emit *e, bool flags, bool write, unsigned size)
+{
+    struct bt_check check;
+    u8 *miss, *slow[3];
+    unsigned n = 0;
+
+    emit_align(e, 16);
+    check.flat = emit_here(e);
+    emit_load(e, H_R9, H_VCPU, VCPU_OFF(asid));
+    check.seg = emit_here(e);
+    if (flags)
+        bt_save_flags(s, e);
+    emit_lea(e, H_R10, H_R8, -1, 0, size - 1);
+    emit_alu_ri(e, 4, H_R10, PAGE_MASK);                             // and
+    emit_rr(e, 0, 0x09, H_R10, H_R9);                                // or r9d, r10d
+    emit_mov_rr(e, H_R10, H_R8);
+    emit_rr(e, 0, 0xc1, 5, H_R10), emit8(e, PAGE_SHIFT - 5);         // shr r10d, 7
+    emit_alu_ri(e, 4, H_R10, (TLB_SIZE - 1) << 5);                   // and
+    emit_rm(e, 0, 0x3b, H_R9, &(struct hmem){ H_VCPU, H_R10, 0, write ? TLB_OFF(wtag) : TLB_OFF(rtag) }); // cmp
+    miss = emit_short(e, 0x75);                                      // jne
+    emit_hit(s, e, flags);
+    emit_land(e, miss);
+    if (write) {
+        emit_rm(e, 0, 0x3b, H_R9, &(struct hmem){ H_VCPU, H_R10, 0, TLB_OFF(rtag) });
+        slow[n++] = emit_short(e, 0x75);
+        for (u32 at = 0; at < size; at += MAX(size - 1u, 1u)) {
+            emit_lea(e, H_R9, H_R8, -1, 0, at);
+            emit_rr(e, 0, 0xc1, 5, H_R9), emit8(e, 6);               // shr r9d, 6
+            emit_alu_ri(e, 4, H_R9, 63);
+            emit_rm(e, E_W, OP0F(0xa3), H_R9, &(struct hmem){ H_VCPU, H_R10, 0, TLB_OFF(free) }); // bt
+            slow[n++] = emit_short(e, 0x73);                         // jae
+        }
+        emit_hit(s, e, flags);
+        while (n > 0)
+            emit_land(e, slow[--n]);
+    }
+    if (flags)
+        bt_restore_flags(s, e);
+    emit_mov_ri(e, H_R9, size | (u32)write << 8);
+    emit_jmp(e, s->missed);
+    return check;
+}
+
 void bt_stubs_emit(struct bt_stubs *s, struct emit *e, const struct bt_callouts *c, bool lahf)
 {
     *s = (struct bt_stubs){ .lahf = lahf };
@@ -203,6 +259,7 @@ void bt_stubs_emit(struct bt_stubs *s, struct emit *e, const struct bt_callouts 
     bt_jump_table(e, 4);
     s->link = callout(s, e, c->link, true);
     s->memory = callout(s, e, c->memory, true);
+    s->missed = callout(s, e, c->missed, true);
     s->emulate = callout(s, e, c->emulate, true);
     s->signal = callout(s, e, c->signal, false);
     s->changed = callout(s, e, c->changed, true);
@@ -211,5 +268,13 @@ void bt_stubs_emit(struct bt_stubs *s, struct emit *e, const struct bt_callouts 
     s->sentinel = emit_here(e);
     emit_rm(e, E_W, 0x8d, H_RSP, &(struct hmem){ H_RSP, -1, 0, -8 }); // lea rsp, [rsp-8]
     emit_jmp(e, s->jump);
+    emit_align(e, 16);
+    s->checks = emit_here(e);
+    for (unsigned i = 0; i < 4 * BT_CHECK_SIZES; i++) {
+        bool flags = i / BT_CHECK_SIZES & 1, write = i / BT_CHECK_SIZES & 2;
+        unsigned n = i % BT_CHECK_SIZES;
+
+        s->check[flags][write][n] = emit_check(s, e, flags, write, 1u << n);
+    }
     s->end = emit_here(e);
 }

@@ -13,6 +13,7 @@
 #define RING3_BT_STUBS_H
 
 #include "emit.h"
+#include "monitor/base/log.h"
 
 // A C function behind a stub: data is what follows the call in the code (struct bt_site, struct
 // bt_link), in the
@@ -26,6 +27,9 @@ struct bt_callouts {
     bt_callout slot;    // an empty slot: its number in frame.r8; no data
     bt_callout link;    // struct bt_link
     bt_callout memory;  // struct bt_site; the linear address in frame.r8
+    // the same from a check stub: size and enum mem_access in frame.r9 (bt_miss_size, bt_miss_access); data: behind the
+    // stub's call, in the block
+    bt_callout missed;
     bt_callout emulate; // struct bt_site, then struct insn
     bt_callout signal;  // no data: frame.fault_*
     // no data: an event came before re-entry; frame.resume is where we would have gone
@@ -34,14 +38,40 @@ struct bt_callouts {
     bt_callout changed;
 };
 
+// The look-up of a checked access: r8d's linear address, of `size` bytes, leaves the host address in r10 + r8; uses r9
+// and r11. A miss becomes a callout, which does the instruction again or for good. flat: the current space's TLB number;
+// seg: the number is in r9d. By whether flags matter, mem_access, and the size's logarithm.
+struct bt_check {
+    u32 flat, seg;
+};
+#define BT_CHECK_SIZES 5
+#define BT_CALL_LEN 5 // of their call
+
 // lookup: r8d's target, in C. probe: in the current space's far table first. jump: the same,
 // through the jump table first; what is there checks r8d.
 struct bt_stubs {
-    u32 enter, resume, leave, lookup, stale, slot, probe, jump, link, memory, emulate, signal, changed,
+    u32 enter, resume, leave, lookup, stale, slot, probe, jump, link, memory, missed, emulate, signal, changed,
         sentinel;
+    struct bt_check check[2][2][BT_CHECK_SIZES];
+    u32 checks;         // the first of them; they are the last stubs
     u32 end;            // all stubs lie below
     bool lahf;          // LAHF and SAHF exist in 64-bit mode
 };
+
+#define BT_STUBS_MAX 8192 // bytes
+
+static inline u32 bt_miss_size(u64 r9) { return (u8)r9; }
+static inline u32 bt_miss_access(u64 r9) { return (u8)(r9 >> 8); }
+// Of an access: a size between is rounded up, which at most finds a miss at a page's end.
+static inline const struct bt_check *bt_check_for(const struct bt_stubs *s, bool flags, unsigned access, unsigned size)
+{
+    unsigned n = 0;
+
+    while (1u << n < size)
+        n++;
+    CHECK(n < BT_CHECK_SIZES);
+    return &s->check[flags][access][n];
+}
 
 // Emits all stubs. lahf: use LAHF/SAHF rather than PUSHF/POPF.
 void bt_stubs_emit(struct bt_stubs *s, struct emit *e, const struct bt_callouts *c, bool lahf);

@@ -174,6 +174,13 @@ u8 *mmu_host(struct vcpu *v, gla_t gla, enum access access, bool user)
     return phys_frame_host(v->mmu->phys, p->frame) + (gpa & ~PAGE_MASK);
 }
 
+u8 *mmu_host_write(struct vcpu *v, gla_t gla, u32 len, bool user)
+{
+    u8 *host = tlb_write(v, gla, 1, user);
+
+    return likely(host) ? host : phys_host_write(v->mmu->phys, translate(v, gla, ACC_WRITE, user), len);
+}
+
 // ---- Fetch
 gpa_t mmu_fetch_gpa(struct vcpu *v, gla_t gla)
 {

@@ -63,6 +63,8 @@ void mmu_probe(struct vcpu *v, gla_t gla, u32 len, enum access access, bool user
 // and until the next guest instruction; NULL if the access must take the calls above (MMIO, code
 // page). Raises #PF.
 u8 *mmu_host(struct vcpu *v, gla_t gla, enum access access, bool user);
+// For writing all of [gla, gla+len), which lie in one page: in a page with code, too, for whose end the write counts.
+u8 *mmu_host_write(struct vcpu *v, gla_t gla, u32 len, bool user);
 
 // Fetches up to len code bytes at gla, across at most one page boundary; returns the number of
 // bytes before the first page that faults (0: raises #PF itself). *gpa is the physical address

@@ -167,6 +167,16 @@ static void before_write(struct phys *phys, struct phys_page *p, gpa_t gpa, u32 
         phys->code_write(phys->opaque, phys_a20(phys, gpa), len);
 }
 
+u8 *phys_host_write(struct phys *phys, gpa_t gpa, u32 len)
+{
+    struct phys_page *p = phys_page(phys, gpa);
+
+    if (~p->flags & (PHYS_READ | PHYS_WRITE))
+        return NULL;
+    before_write(phys, p, gpa, len);
+    return phys_frame_host(phys, p->frame) + (gpa & ~PAGE_MASK);
+}
+
 void phys_store(struct phys *phys, gpa_t gpa, u64 value, unsigned size)
 {
     struct phys_page *p = phys_page(phys, gpa);

@@ -108,6 +108,10 @@ static inline u8 *phys_host(struct phys *phys, gpa_t gpa)
     return p->flags & PHYS_READ ? phys_frame_host(phys, p->frame) + (gpa & ~PAGE_MASK) : NULL;
 }
 
+// Where [gpa, gpa+len), which lies in one page, is to be written as a whole; NULL if that is not plain memory. Code made of it
+// is forgotten first.
+u8 *phys_host_write(struct phys *phys, gpa_t gpa, u32 len);
+
 // One access of 1, 2, 4 or 8 bytes that does not cross a page: memory, or one bus access.
 u64 phys_load(struct phys *phys, gpa_t gpa, unsigned size);
 void phys_store(struct phys *phys, gpa_t gpa, u64 value, unsigned size);

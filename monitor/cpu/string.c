@@ -113,8 +113,10 @@ static u32 movs_bulk(struct vcpu *v, const struct insn *insn, u32 count)
     if (!count)
         return 0;
     from = mmu_host(v, v->seg[insn->seg].base + si, ACC_READ, mem_user(v));
-    to = mmu_host(v, v->seg[S_ES].base + di, ACC_WRITE, mem_user(v));
-    if (!from || !to)
+    if (!from)
+        return 0;
+    to = mmu_host_write(v, v->seg[S_ES].base + di, count * size, mem_user(v));
+    if (!to)
         return 0;
     if (to <= from || to >= from + count * size) {
         memmove(to, from, count * size);
@@ -152,7 +154,7 @@ static u32 stos_bulk(struct vcpu *v, const struct insn *insn, u32 count)
     count = MIN(count, bulk_span(v, insn, S_ES, di, ACC_WRITE));
     if (!count)
         return 0;
-    to = mmu_host(v, v->seg[S_ES].base + di, ACC_WRITE, mem_user(v));
+    to = mmu_host_write(v, v->seg[S_ES].base + di, count * size, mem_user(v));
     if (!to)
         return 0;
     if (size == 1)

@@ -218,11 +218,12 @@ static u64 emulate(struct vcpu *v, const void *data)
     return emulate_site(e, site, &insn);
 }
 
-// So many hidden faults make a site checked; so many misses of the TLB by pages that had been in it make it direct for good,
-// and then each fault maps so many of the page's neighbours.
+// So many hidden faults make a site checked; so many misses of the TLB by pages that had been in it make it direct for good.
 #define FAULTS_MANY 8
 #define MISSES_MANY 128
-#define AHEAD_PAGES 24
+// Neighbours on either side that a fault maps, too, of such a wide site and of others.
+#define AHEAD_WIDE 24
+#define AHEAD 4
 
 static struct bt_site_record *site_record(struct engine *e, u32 eip)
 {
@@ -262,41 +263,59 @@ static bool direct_again(struct engine *e, u32 host)
     return e->count.reverted != reverted;
 }
 
-static u64 memory(struct vcpu *v, const void *data)
+// A checked access of the instruction whose code is at host, whose state is the guest's but for delta, missed the TLB.
+static u64 missed_at(struct engine *e, u32 host, i32 delta, u32 size, enum access access)
 {
-    struct engine *e = bt_engine(v);
-    const struct bt_site *site = data;
-    u32 gla = (u32)bt_frame(v)->r8, eip = bt_site_eip(e, site);
-    gpa_t gpa;
-    u32 pferr;
+    struct vcpu *v = e->v;
+    u32 gla = (u32)bt_frame(v)->r8, pferr;
     u64 flushes = v->count.tlb_flushes + v->count.invlpg;
     // Filling the TLB did not help the last time: two operands whose pages share an entry, or a segment that no
     // entry is good for.
-    bool again = eip == e->missed_eip && flushes == e->missed_flushes &&
+    bool again = v->eip == e->missed_eip && flushes == e->missed_flushes &&
                  ((gla ^ e->missed) >> PAGE_SHIFT & (TLB_SIZE - 1)) == 0;
+    gpa_t gpa;
 
     v->phase = PHASE_MEMORY;
     e->count.memory++;
-    e->missed_eip = eip;
+    e->missed_eip = v->eip;
     e->missed = gla;
     e->missed_flushes = flushes;
-    v->eip = eip;
-    v->gpr[R_ESP] += site->delta;
-    if (!again && (gla & (PAGE_SIZE - 1)) + site->size <= PAGE_SIZE && v->event == bt_frame(v)->seen) {
+    if (!again && (gla & (PAGE_SIZE - 1)) + size <= PAGE_SIZE && v->event == bt_frame(v)->seen) {
         struct tlb_entry *t = &v->tlb[gla >> PAGE_SHIFT & (TLB_SIZE - 1)];
 
         // If it faults: a segment's limit or an alignment may come first, the emulator knows.
-        if (tlb_translate(v, gla, site->access, v->cpl == 3, &gpa, &pferr) &&
-            (site->access == ACC_WRITE ? t->wtag : t->rtag) == ((gla & PAGE_MASK) | v->asid) &&
-            !(seen_before(e, gla, flushes) && direct_again(e, site->retry))) {
-            v->gpr[R_ESP] -= site->delta;
-            return site->retry;
+        if (tlb_translate(v, gla, access, v->cpl == 3, &gpa, &pferr) &&
+            (access == ACC_WRITE ? t->wtag : t->rtag) == ((gla & PAGE_MASK) | v->asid) &&
+            !(seen_before(e, gla, flushes) && direct_again(e, host))) {
+            v->gpr[R_ESP] -= delta;
+            return host;
         }
     }
     // A device, a code page, two pages, a segment with a limit, a fault: do the whole instruction in C.
     bt_fpu_note(v);
-    bt_ran_to(e, site->retry, 1);
-    return step(e, site->retry);
+    bt_ran_to(e, host, 1);
+    return step(e, host);
+}
+
+static u64 memory(struct vcpu *v, const void *data)
+{
+    struct engine *e = bt_engine(v);
+    const struct bt_site *site = data;
+
+    v->eip = bt_site_eip(e, site);
+    v->gpr[R_ESP] += site->delta;
+    return missed_at(e, site->retry, site->delta, site->size, site->access);
+}
+
+static u64 missed(struct vcpu *v, const void *data)
+{
+    struct engine *e = bt_engine(v);
+    u64 r9 = bt_frame(v)->r9;
+    const struct block *b = block_at_host(&e->blocks, (u64)data - 1);
+    const struct block_insn *insn = block_insn_at_host(&e->blocks, b, (u64)data - 1);
+
+    bt_state_at(e, b, insn);
+    return missed_at(e, b->host + insn->host, insn->esp_delta, bt_miss_size(r9), bt_miss_access(r9));
 }
 
 // A write beside code, in its page: such a site is checked from now on, so that it costs no signals.
@@ -342,8 +361,7 @@ static u64 memory_fault(struct engine *e, struct block *b, const struct block_in
     }
     switch (window_fault(v, (u32)offset, f->fault_error & PFERR_W ? ACC_WRITE : ACC_READ, &pferr)) {
     case WINDOW_FILLED:
-        if (record->wide)
-            window_fill_ahead(v, (u32)offset, AHEAD_PAGES);
+        window_fill_ahead(v, (u32)offset, record->wide ? AHEAD_WIDE : AHEAD);
         e->ran = 0;
         e->count.fills++;
         v->gpr[R_ESP] -= delta;
@@ -476,6 +494,6 @@ static u64 changed(struct vcpu *v, const void *data)
 }
 
 const struct bt_callouts bt_engine_callouts = {
-    .lookup = lookup, .stale = stale, .slot = slot_, .link = link_exit, .memory = memory, .emulate = emulate, .signal = signal_,
-    .event = event, .changed = changed,
+    .lookup = lookup, .stale = stale, .slot = slot_, .link = link_exit, .memory = memory, .missed = missed,
+    .emulate = emulate, .signal = signal_, .event = event, .changed = changed,
 };

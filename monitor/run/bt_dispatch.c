@@ -166,18 +166,22 @@ static bool young(struct engine *e, const struct window *w)
     }
     if (e->aspace[w->id].generation != w->code_generation) {
         e->aspace[w->id].generation = w->code_generation;
-        if (w->pages < RENEWED_PAGES)
+        if (w->pages < RENEWED_PAGES) {
+            e->aspace[w->id].met = 0;
             e->aspace[w->id].grown = false;
+        }
     }
     return !e->aspace[w->id].grown;
 }
+
+#define GROWN_UP 2 // interrupts
 
 // An interrupt has met the current address space in translated user code.
 static void grow_up(struct engine *e)
 {
     const struct window *w = mmu_window(e->v);
 
-    if (e->v->cpl == 3 && young(e, w)) {
+    if (e->v->cpl == 3 && young(e, w) && ++e->aspace[w->id].met == GROWN_UP) {
         e->aspace[w->id].grown = true;
         e->count.grown++;
     }

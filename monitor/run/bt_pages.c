@@ -18,6 +18,8 @@
 #define COST_DATA 1
 #define COST_CODE 16
 #define COST_MAX 64
+// A page that is written by so much at once, and has no code then, is put to another use: as kernels clear pages.
+#define RECYCLED (PAGE_SIZE / 4)
 // In 2^20 ticks of the host's TSC, some 0.4 ms.
 #define CODE_BURST 64
 #define CODE_REST 250 // doubled each time that the page had to be opened again
@@ -226,7 +228,10 @@ static void page_written(struct engine *e, u32 page, u32 at, u32 len)
         recover(e, page);
     if (!e->code_map[page])
         bt_unshare(e, page);
-    note_cost(e, page, any ? COST_CODE : COST_DATA);
+    if (!e->code_map[page] && len >= RECYCLED)
+        e->code_page[page].cost = 0;
+    else
+        note_cost(e, page, any ? COST_CODE : COST_DATA);
 }
 
 void bt_code_write(void *opaque, gpa_t gpa, u32 len)

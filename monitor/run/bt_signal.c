@@ -73,7 +73,10 @@ static bool host_stack_fault(struct engine *e, greg_t *reg, u64 addr)
 {
     for (int i = 0; i < 2; i++) {
         if (addr - ((u64)e->stack + i * HOST_STACK_SIZE) < HOST_STACK_GUARD) {
-            // Guest calls that never returned: forget them, and do the CALL again.
+            // Guest calls that never returned: forget them, and do the CALL again, which may be that of a check (where it
+            // pushes flags).
+            if (reg[REG_RIP] >= e->bt.stubs.checks && reg[REG_RIP] < e->bt.stubs.end)
+                reg[REG_RIP] = *(const u64 *)reg[REG_RSP] - BT_CALL_LEN;
             reg[REG_RSP] = e->stack_top[i];
             return true;
         }

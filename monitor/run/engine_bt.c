@@ -137,8 +137,8 @@ static void *map(size_t size)
 
 static void emit_stubs(struct engine *e)
 {
-    u8 *room = arena_reserve(&e->arena, 4096);
-    struct emit emit = { room, room, room + 4096, (u64)arena_rx(&e->arena, room) };
+    u8 *room = arena_reserve(&e->arena, BT_STUBS_MAX);
+    struct emit emit = { room, room, room + BT_STUBS_MAX, (u64)arena_rx(&e->arena, room) };
 
     bt_stubs_emit(&e->bt.stubs, &emit, &bt_engine_callouts, e->bt.opt.lahf);
     CHECK(!emit_overflowed(&emit));

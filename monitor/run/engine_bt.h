@@ -98,10 +98,11 @@ struct engine {
     u64 key;                 // the same with the number of the code segment (bt_mode_key)
     struct cs_numbers *cs;   // bt_mode.c
     // Address spaces, by window number. A young one runs in the checked form, so that a short-lived process
-    // costs neither mappings nor signals; the first interrupt that meets it in user mode makes it grown up. It is young
+    // costs neither mappings nor signals; the second interrupt that meets it in user mode makes it grown up. It is young
     // again when its window has lost its pages: another process got its page directory.
     struct {
         u32 generation;
+        u32 met;      // how often an interrupt met it while it was young
         bool grown;
     } *aspace;
     u32 aspaces;
