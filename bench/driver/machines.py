@@ -182,10 +182,10 @@ ENVIRONMENT = {
 
 
 class Native:
-    name = "native"
+    """The bare CPU. `works`: the keys of the only workloads that it can run, if it cannot run all of them."""
 
-    def __init__(self, tree):
-        self.tree = tree
+    def __init__(self, tree, name="native", works=None):
+        self.tree, self.name, self.works = tree, name, works
 
     def session(self, plan, cpu, needs, workloads):
         del cpu

@@ -49,8 +49,8 @@ def arguments():
     size.add_argument("--overhead", action="store_true", help="what -stats, -hot and the like cost")
     parser.add_argument("--rounds", type=int, help="how often each workload runs on each machine")
     parser.add_argument("--percent", type=int, help="size of the workloads; 100, the default, is 100 to 400 ms natively")
-    parser.add_argument("--machines", default="native,ring3,qemu",
-                        help="which to run, of native, ring3, qemu, bochs (default: %(default)s)")
+    parser.add_argument("--machines", help="which to run, of native, native64, ring3, qemu, bochs (default: native,ring3,qemu; "
+                        "native64, other binaries, is for hosts that run no 32-bit programs)")
     parser.add_argument("--ring3", type=pathlib.Path, help="the binary to measure; without it, one is built")
     parser.add_argument("--ring3-options", default="", help="more options for ring3, as one word")
     parser.add_argument("-m", "--memory", type=int, default=256, help="guest memory in MiB")
@@ -68,10 +68,10 @@ def arguments():
 APART = ("nano", "translator")  # groups that are no workloads
 
 
-def make_plan(args, built):
+def make_plan(args):
     plan = workloads.Plan(percent=args.percent or (300 if args.full else 100), rounds=args.rounds or (5 if args.full else 3))
     for group in ("user", "kernel", "code"):
-        workloads.program(plan, group, built[group])
+        workloads.program(plan, group)
     workloads.busybox(plan)
     real.plan_real(plan)
     workloads.boot(plan)
@@ -126,7 +126,7 @@ def make_runners(names, args, plan, work, cache, built):
         boots["shell"] = machines.Boot(["-kernel", cache / "vmlinuz-686", "-initrd", programs.shell_image(
             work / "initramfs", cache / "busybox"), "-append", "console=ttyS0"], workloads.PROMPT)
     if "boot/debian" in keys:
-        boots["debian"] = machines.Boot(["-drive", f"file={programs.debian_disk()},format=raw,if=ide", "-snapshot"],
+        boots["debian"] = machines.Boot(["-drive", f"file={programs.debian_disk(built)},format=raw,if=ide", "-snapshot"],
                                         workloads.LOGIN)
     commands = {}
     if "ring3" in names:
@@ -136,14 +136,28 @@ def make_runners(names, args, plan, work, cache, built):
     for name in names:
         if name == "native":
             runners.append(machines.Native(tree))
+        elif name == "native64":
+            built64, works = programs.compile_programs64(cache / "bench" / "bin64")
+            runners.append(machines.Native(programs.make_tree(work / "native64", built64, cache / "busybox"), name, works))
         elif name == "bochs":
             runners.append(bochs.Bochs(cache / "vmlinuz-686", images, args.memory, programs.list_image, work))
         elif name in commands:
             runners.append(machines.Guest(name, commands[name], cache / "vmlinuz-686", images, args.memory,
                                           programs.list_image))
         else:
-            raise programs.Unavailable(f"no machine is called {name}: native, ring3, qemu or bochs")
+            raise programs.Unavailable(f"no machine is called {name}: native, native64, ring3, qemu or bochs")
     return runners, boots
+
+
+def choose_machines(args, built):
+    """The names, and why the bare CPU is not among them, if the host forbids it."""
+    left_out = "" if programs.host_runs_i386(built) else programs.NO_NATIVE
+    names = (args.machines or ("native64,ring3,qemu" if left_out else "native,ring3,qemu")).split(",")
+    if left_out and "native" in names:
+        raise programs.Unavailable(left_out)
+    if left_out:
+        print(left_out, flush=True)
+    return names, left_out
 
 
 def scratch():
@@ -159,6 +173,9 @@ def native_callret(folder):
 def show(facts, plan, rows, nano, alone, verdicts, names, statistic):
     print(f"{facts['date']}, {facts['cpu']}, {facts['cpus']} CPUs, load {facts['load'][0]:.1f}; ring3 {facts['ring3']}; "
           f"{facts['qemu']}; {facts['guest']}")
+    for name in names:
+        if name in report.OTHER_BINARIES:
+            print(report.OTHER_BINARIES[name])
     print(f"size {plan.percent}%, {plan.rounds} rounds, {facts['seconds']:.0f} s; {statistic} of the rounds; "
           f"of {', '.join(names)}: spread (max - min) / median; waited: share of the time without a CPU, left out")
     if rows:
@@ -175,6 +192,10 @@ def run(args):
     if args.results:
         print(markdown.render(json.loads(args.results.read_text())), end="")
         return 0
+    if args.list:
+        for w in make_plan(args).workloads:
+            print(f"{w.key:28} {' '.join(w.argv)}")
+        return 0
     cache = programs.cache_folder()
     built = programs.compile_programs(cache / "bench" / "bin")
     folder = args.output or programs.TOP / "build" / "bench" / datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -182,24 +203,21 @@ def run(args):
         programs.fetch("686", "busybox")
         folder.mkdir(parents=True, exist_ok=True)
         return (scaling if args.scaling else overhead).run(args.ring3 or programs.build_ring3(), args, cache, built, folder)
-    plan = make_plan(args, built)
-    if args.list:
-        for w in plan.workloads:
-            print(f"{w.key:28} {' '.join(w.argv)}")
-        return 0
+    plan = make_plan(args)
+    names, left_out = choose_machines(args, built)
     programs.fetch("686", "busybox")
-    names = args.machines.split(",")
     nano, alone = {}, {}
     with scratch() as work:
         work = pathlib.Path(work)
         runners, boots = make_runners(names, args, plan, work, cache, built)
         with_nano = [r for r in runners if hasattr(r, "nano") and (not args.only or "nano" in args.only)]
         with_translator = "ring3" in names and (not args.only or "translator" in args.only)
-        samples_a_round = (len(runners) * (len(plan.workloads) - len(boots)) + len(measure.who_boots(runners)) * len(boots)
-                           + len(with_nano) + (1 if with_translator else 0))
+        samples_a_round = (sum(len(measure.able(runners, w)) for w in plan.workloads if w.kind != "boot")
+                           + len(measure.who_boots(runners)) * len(boots) + len(with_nano) + (1 if with_translator else 0))
         progress = measure.Progress(plan.rounds * samples_a_round)
         facts = circumstances(args, plan, cache)
-        facts["native callret"] = native_callret(work) if with_nano else None
+        facts["left out"] = left_out
+        facts["native callret"] = native_callret(work) if with_nano and not left_out else None
         begin = time.monotonic()
         samples = measure.measure(plan, runners, boots, progress)
         if with_nano:
@@ -211,7 +229,7 @@ def run(args):
     facts["waited"] = round(measure.session_totals(samples), 4)
     rows = report.evaluate(plan.workloads, samples, names, args.statistic)
     groups = report.groups(rows)
-    verdicts = verdict.judge(rows, groups, nano, facts["native callret"])
+    verdicts = verdict.judge(rows, groups, nano, facts["native callret"], left_out)
     show(facts, plan, rows, nano, alone, verdicts, names, args.statistic)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(json.dumps(

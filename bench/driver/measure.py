@@ -34,13 +34,18 @@ class Progress:
 
 def turns(runners, number):
     """Who goes first changes: what a machine leaves in the host's caches is not always the same one's gain."""
-    at = number % len(runners)
+    at = number % max(1, len(runners))
     return runners[at:] + runners[:at]
 
 
 def who_boots(runners):
     """Those that can be started with a system of one's choice."""
     return [r for r in runners if hasattr(r, "boot")]
+
+
+def able(runners, workload):
+    """Those that can run it."""
+    return [r for r in runners if getattr(r, "works", None) is None or workload.key in r.works]
 
 
 def measure(plan, runners, boots, progress):
@@ -71,7 +76,7 @@ def rounds(plan, runners, boots, progress, samples):
             sessions = {r.name: r.session(plan, cpu, needs, chosen) for r in runners}
             try:
                 for turn, w in enumerate(chosen):
-                    for runner in turns(runners, number + turn):
+                    for runner in turns(able(runners, w), number + turn):
                         progress.step(f"{number + 1}: {w.key}, {runner.name}")
                         note(runner, w, sessions[runner.name].run(w))
             finally:

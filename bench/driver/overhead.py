@@ -23,7 +23,7 @@ class Study:
         self.image = programs.guest_image(programs.make_tree(work / "tree", built, cache / "busybox"))
         self.plan = Plan(percent=args.percent or 50, rounds=1)
         for group in ("user", "kernel", "code"):
-            program(self.plan, group, built[group])
+            program(self.plan, group)
         busybox(self.plan)
         self.plan.workloads = [w for w in self.plan.workloads if w.key in WORKS]
 

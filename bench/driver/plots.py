@@ -6,6 +6,7 @@ import subprocess
 from programs import Unavailable
 
 COLOURS = {"ring3": "#1b6ca8", "qemu": "#d1812c", "bochs": "#8a8a8a"}
+WORDS = {"native": "the bare CPU", "ring3": "ring3"}
 
 
 def quoted(text):
@@ -29,12 +30,12 @@ def both(path, size, body):
     return files
 
 
-def bars(path, title, names, series):
-    """Ratios to native, a cluster of bars a name, on a logarithmic scale. series: {machine: [ratio or None]}"""
+def bars(path, title, base, names, series):
+    """Ratios to `base`, a cluster of bars a name, on a logarithmic scale. series: {machine: [ratio or None]}"""
     least = min(0.3, min(ratio for ratios in series.values() for ratio in ratios if ratio) / 1.5)
     body = [f"set title {quoted(title)}", "set style data histogram", "set style histogram cluster gap 1",
             "set style fill solid 0.9 border -1", "set logscale y 10", f"set yrange [{least:.3g}:*]",
-            "set ylabel 'time, native = 1'", "set xtics rotate by -55 scale 0 noenhanced", "set grid ytics",
+            f"set ylabel 'time, {base} = 1'", "set xtics rotate by -55 scale 0 noenhanced", "set grid ytics",
             "set key top left", "set arrow from graph 0, first 1 to graph 1, first 1 nohead lw 2 lc rgb 'black'"]
     body.append("$data << END")
     for i, name in enumerate(names):
@@ -61,20 +62,21 @@ def curves(path, title, axes, left, right=None, logarithmic=True):
 
 
 def ratios(folder, rows, groups, machines):
-    """A plot a group, and one of the groups; returns the files."""
-    peers = [m for m in machines if m != "native"]
+    """A plot a group, and one of the groups, against native, or against ring3 where nothing ran natively; returns the files."""
+    base = "native" if "native" in machines else "ring3"
     files = []
-    peers = [m for m in peers if any(r.get(f"{m}/native") for r in rows)]
+    peers = [m for m in machines if m != base and any(r.get(f"{m}/{base}") for r in rows)]
     if not peers:
         return files
     for group in groups:
-        members = [r for r in rows if r["group"] == group and any(r.get(f"{m}/native") for m in peers)]
-        series = {m: [r.get(f"{m}/native") for r in members] for m in peers}
+        members = [r for r in rows if r["group"] == group and any(r.get(f"{m}/{base}") for m in peers)]
+        series = {m: [r.get(f"{m}/{base}") for r in members] for m in peers}
         series = {m: ratios for m, ratios in series.items() if any(ratios)}  # gnuplot draws no empty series
         if series:
-            files += bars(folder / f"ratio-{group}", f"{group}: time against the bare CPU", [r["name"] for r in members], series)
-    names = [g for g in groups if any(groups[g].get(f"{m}/native") for m in peers)]
+            files += bars(folder / f"ratio-{group}", f"{group}: time against {WORDS[base]}", base, [r["name"] for r in members],
+                          series)
+    names = [g for g in groups if any(groups[g].get(f"{m}/{base}") for m in peers)]
     if names:
-        files += bars(folder / "ratio-groups", "geometric means of the groups", names,
-                      {m: [groups[g].get(f"{m}/native") for g in names] for m in peers})
+        files += bars(folder / "ratio-groups", "geometric means of the groups", base, names,
+                      {m: [groups[g].get(f"{m}/{base}") for g in names] for m in peers})
     return files

@@ -10,8 +10,9 @@ import subprocess
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 SOURCES = TOP / "bench" / "programs"
-FLAGS = ["-m32", "-O2", "-march=i686", "-static", "-no-pie", "-fno-pie", "-std=gnu11", "-D_GNU_SOURCE", "-Wall",
-         "-Wextra"]
+COMMON = ["-O2", "-static", "-no-pie", "-fno-pie", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra"]
+FLAGS = ["-m32", "-march=i686", *COMMON]
+FLAGS_64 = ["-m64", "-mfpmath=387", *COMMON]  # floating point as i686 code has it
 PROGRAMS = {  # program: sources
     "suite": ["suite.c"],
     "gen": ["gen.c"],
@@ -33,22 +34,41 @@ def cache_folder():
     return pathlib.Path(base) / "ring3"
 
 
-def compile_programs(folder):
+def sources(program):
+    return sorted(path for pattern in PROGRAMS[program] for path in SOURCES.glob(pattern))
+
+
+def compile_programs(folder, flags=FLAGS, names=tuple(PROGRAMS)):
     """Compiles what is older than its sources. Returns {program: path}."""
     folder.mkdir(parents=True, exist_ok=True)
     result = {}
-    for program, patterns in PROGRAMS.items():
-        sources = sorted(path for pattern in patterns for path in SOURCES.glob(pattern))
-        if not [s for s in sources if s.name != "main.c"]:
-            continue
+    for program in names:
         path = folder / program
-        newest = max(s.stat().st_mtime for s in list(sources) + list(SOURCES.glob("*.h")))
+        newest = max(s.stat().st_mtime for s in sources(program) + list(SOURCES.glob("*.h")))
         if not path.exists() or path.stat().st_mtime < newest:
-            done = subprocess.run(["gcc", *FLAGS, "-o", path, *sources, "-lm", "-pthread"])
+            done = subprocess.run(["gcc", *flags, "-o", path, *sources(program), "-lm", "-pthread"])
             if done.returncode:
                 raise Unavailable(f"{program} could not be compiled: is gcc-multilib installed?")
         result[program] = path
     return result
+
+
+def compile_programs64(folder):
+    """Those that need not be i386 code, for `native64`. Returns ({program: path}, the keys of their works)."""
+    built = compile_programs(folder, FLAGS_64, ("suite", "gen", "user", "kernel"))
+    return built, {f"{group}/{name}" for group in ("user", "kernel")
+                   for name in subprocess.run([built[group], "-l"], check=True, capture_output=True, text=True).stdout.split()}
+
+
+NO_NATIVE = "this host runs no 32-bit programs: there is no `native`, and ratios to it cannot be had here"
+
+
+def host_runs_i386(built):
+    """Whether the programs run natively. There are virtual machines whose kernels run 64-bit code only."""
+    try:
+        return subprocess.run([built["user"], "-exit"]).returncode == 42
+    except OSError:
+        return False
 
 
 NANO_FLAGS = ["-m32", "-march=i386", "-mgeneral-regs-only", "-ffreestanding", "-fno-pic", "-fno-stack-protector",
@@ -100,9 +120,10 @@ def fetch(*what):
         raise Unavailable("Debian's packages could not be fetched")
 
 
-def debian_disk():
-    """A disk with a whole Debian, made at the first call, in minutes."""
-    if subprocess.run([TOP / "tests" / "boot" / "make-debian-disk"]).returncode:
+def debian_disk(built):
+    """A disk with a whole Debian, made at the first call, in minutes: by ring3 where the host runs no i386 programs."""
+    environment = os.environ if host_runs_i386(built) else {**os.environ, "RING3_BUILD": str(build_ring3().parent)}
+    if subprocess.run([TOP / "tests" / "boot" / "make-debian-disk"], env=environment).returncode:
         raise Unavailable("there is no disk to boot Debian from (leave boot/debian out: bench/run user kernel code real nano)")
     return cache_folder() / "debian-disk.img"
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The list of workloads: what is run, in which group it counts, what it needs."""
 
-import subprocess
+import re
 from dataclasses import dataclass, field
+
+from programs import Unavailable, sources
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,14 @@ def busybox(plan):
     plan.add("real", "busybox_gzip", "cmd", "bin/busybox", "gzip", "-9", "-c", "text", alone=True)
 
 
-def program(plan, group, path):
-    """All works of a self-timed program."""
-    names = subprocess.run([path, "-l"], check=True, capture_output=True, text=True).stdout.split()
+WORK = re.compile(r'^ +\{"(\w+)", \w+, \d+\},$', re.MULTILINE)  # an entry of a `struct work` table
+
+
+def program(plan, group):
+    """All works of a self-timed program. Its sources name them: not every host can run it and ask (-l)."""
+    names = [name for path in sources(group) for name in WORK.findall(path.read_text())]
+    if not names:
+        raise Unavailable(f"the sources of the program {group} hold no works")
     for name in names:
         plan.add(group, name, "self", f"bin/{group}", name, plan.percent,
                  cpu="max" if name in NEEDS_MAX else "pentium3", alone=group != "kernel")

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef __i386__
 static uint32_t null_int80(struct bench *b, uint32_t n)
 {
     uint32_t expected = (uint32_t)syscall(SYS_getuid), sum = 0, result;
@@ -36,6 +37,7 @@ static uint32_t null_sysenter(struct bench *b, uint32_t n)
     }
     return sum;
 }
+#endif
 
 static uint32_t vdso_time(struct bench *b, uint32_t n)
 {
@@ -92,8 +94,10 @@ static uint32_t stat_root(struct bench *b, uint32_t n)
 }
 
 static const struct work calls[] = {
+#ifdef __i386__
     {"null_int80", null_int80, 60000},
     {"null_sysenter", null_sysenter, 1200000},
+#endif
     {"vdso_time", vdso_time, 4000000},
     {"read_byte", read_byte, 600000},
     {"write_byte", write_byte, 600000},

@@ -87,14 +87,20 @@ static uint32_t signals(struct bench *b, uint32_t n)
     return handled;
 }
 
-// Steps over the faulting instruction, movb $0,(%reg): three bytes.
+#ifdef __i386__
+enum { PC = REG_EIP };
+#else
+enum { PC = REG_RIP };
+#endif
+
+// Steps over the faulting instruction, movb $0,(%eax): three bytes.
 static void step_over(int number, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
 
     (void)number;
     (void)info;
-    uc->uc_mcontext.gregs[REG_EIP] += 3;
+    uc->uc_mcontext.gregs[PC] += 3;
     handled++;
 }
 
@@ -106,7 +112,7 @@ static uint32_t segv(struct bench *b, uint32_t n)
     sigaction(SIGSEGV, &action, NULL);
     bench_begin(b);
     for (uint32_t i = 0; i < n; i++)
-        asm volatile("movb $0, (%0)" : : "r"(memory) : "memory");
+        asm volatile("movb $0, (%0)" : : "a"(memory) : "memory");
     bench_end(b);
     return handled;
 }

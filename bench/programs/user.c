@@ -120,8 +120,8 @@ static uint32_t long_numbers(struct bench *b, uint32_t n)
         asm volatile("clc\n"
                      "1: movl (%1), %3\n"
                      "adcl %3, (%0)\n"
-                     "leal 4(%0), %0\n"
-                     "leal 4(%1), %1\n"
+                     "lea 4(%0), %0\n"
+                     "lea 4(%1), %1\n"
                      "decl %2\n"
                      "jnz 1b\n"
                      : "+r"(px), "+r"(py), "+r"(count), "=&r"(t)
@@ -131,7 +131,7 @@ static uint32_t long_numbers(struct bench *b, uint32_t n)
         py = y;
         asm volatile("clc\n"
                      "1: rcll $1, (%0)\n"
-                     "leal 4(%0), %0\n"
+                     "lea 4(%0), %0\n"
                      "decl %1\n"
                      "jnz 1b\n"
                      : "+r"(py), "+r"(count)

@@ -154,6 +154,7 @@ static uint32_t interpreter(struct bench *b, uint32_t n)
     return interpret(code, n);
 }
 
+#ifdef __i386__
 // Runs of PUSH and POP, as prologues and epilogues have them.
 static uint32_t push_pop(struct bench *b, uint32_t n)
 {
@@ -169,6 +170,7 @@ static uint32_t push_pop(struct bench *b, uint32_t n)
                      : "eax", "cc", "memory");
     return x ^ y;
 }
+#endif
 
 const struct work user_calls[] = {
     {"fib", fib, 12000},
@@ -177,6 +179,8 @@ const struct work user_calls[] = {
     {"call_many", call_many, 22000000},
     {"call_cycle", call_cycle, 60000000},
     {"interpreter", interpreter, 11000000},
+#ifdef __i386__
     {"push_pop", push_pop, 100000000},
+#endif
     {NULL, NULL, 0},
 };

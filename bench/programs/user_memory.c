@@ -172,7 +172,7 @@ __attribute__((target("sse2"))) static uint32_t copy_sse2(struct bench *b, uint3
 
         asm volatile("1: movdqa (%0), %%xmm0\n movdqa 16(%0), %%xmm1\n movdqa 32(%0), %%xmm2\n movdqa 48(%0), %%xmm3\n"
                      "movdqa %%xmm0, (%1)\n movdqa %%xmm1, 16(%1)\n movdqa %%xmm2, 32(%1)\n movdqa %%xmm3, 48(%1)\n"
-                     "addl $64, %0\n addl $64, %1\n decl %2\n jnz 1b\n"
+                     "add $64, %0\n add $64, %1\n decl %2\n jnz 1b\n"
                      : "+r"(from), "+r"(to), "+r"(count)
                      :
                      : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3");

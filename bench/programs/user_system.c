@@ -60,6 +60,7 @@ static uint32_t rdtsc(struct bench *b, uint32_t n)
     return back;
 }
 
+#ifdef __i386__
 // Flags in memory and back: what compilers avoid and old libraries do.
 static uint32_t flags(struct bench *b, uint32_t n)
 {
@@ -78,12 +79,15 @@ static uint32_t flags(struct bench *b, uint32_t n)
     }
     return sum;
 }
+#endif
 
 const struct work user_system[] = {
     {"thread_local", thread_local_data, 115000000},
     {"locked", locked, 30000000},
     {"locked64", locked64, 44000000},
     {"rdtsc", rdtsc, 20000000},
+#ifdef __i386__
     {"flags", flags, 30000000},
+#endif
     {NULL, NULL, 0},
 };
