@@ -245,13 +245,15 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-    Suite *s = suite_create("nbd_server");
-    TCase *tc = tcase_create("nbd_server");
+    Suite *s;
+    TCase *tc;
     SRunner *runner;
     int failed;
 
     if (argc > 1)
         return serve(argc, argv);
+    s = suite_create("nbd_server");
+    tc = tcase_create("nbd_server");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, what_it_gets);
     tcase_add_test(tc, socket_at_its_place);

@@ -336,7 +336,7 @@ START_TEST(ahead)
     gla_t at = 0x8050000, end = 0x8400000;
 
     for (unsigned i = 0; i < ARRAY_LEN(around); i++)
-        guest_map(g, root, at + (around[i].page << PAGE_SHIFT), around[i].bits | (0x440000 - (i << 13)));
+        guest_map(g, root, at + (around[i].page * (i32)PAGE_SIZE), around[i].bits | (0x440000 - (i << 13)));
     guest_map(g, root, at, RWUAD | 0x300000);
     guest_map(g, root, end - PAGE_SIZE, RWUAD | 0x301000);
     guest_map(g, root, end, RWUAD | 0x303000);
@@ -347,7 +347,7 @@ START_TEST(ahead)
     ck_assert_int_eq(access_word(g, at, false, &value, &pferr), WINDOW_FILLED);
     window_fill_ahead(v, at, 4);
     for (unsigned i = 0; i < ARRAY_LEN(around); i++) {
-        gla_t gla = at + (around[i].page << PAGE_SHIFT);
+        gla_t gla = at + (around[i].page * (i32)PAGE_SIZE);
 
         ck_assert_int_eq(mapped(g, gla, false), around[i].is);
         ck_assert_int_eq(mapped(g, gla, true), around[i].writable);
