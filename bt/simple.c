@@ -84,7 +84,7 @@ static bool copy_modrm(struct trans *t, const struct insn *insn, unsigned op, en
         return true;
     }
     if ((op & ~1u) == OP1(0x86) && t->bt->opt.unlock) {
-        exchange(t, insn, form & ~E_LOCK, reg);
+        exchange(t, insn, form, reg);
         return true;
     }
     m = mem_operand(t, insn, insn->mem_size, access);

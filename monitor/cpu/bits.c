@@ -61,8 +61,8 @@ enum done op_bt_ib(struct vcpu *v, const struct insn *insn)
     return bit_test(v, insn, insn->imm, false, insn->reg - 4);
 }
 
-// A source of 0 leaves the destination as it was.
-#define SCAN(name, mnemonic)                                                                 \
+// The host's instruction on a and b, with its flags. (BSF and BSR of 0 leave a as it was.)
+#define BIT_OP(name, mnemonic)                                                               \
     static u32 name(u32 *eflags, u32 a, u32 b)                                               \
     {                                                                                        \
         u32 ax = flags_pack(*eflags);                                                        \
@@ -71,17 +71,17 @@ enum done op_bt_ib(struct vcpu *v, const struct insn *insn)
         flags_set(eflags, ax, FL_ARITH);                                                     \
         return a;                                                                            \
     }
-SCAN(bsf16, "bsfw %w[b], %w[a]")
-SCAN(bsf32, "bsfl %[b], %[a]")
-SCAN(bsr16, "bsrw %w[b], %w[a]")
-SCAN(bsr32, "bsrl %[b], %[a]")
+BIT_OP(bsf16, "bsfw %w[b], %w[a]")
+BIT_OP(bsf32, "bsfl %[b], %[a]")
+BIT_OP(bsr16, "bsrw %w[b], %w[a]")
+BIT_OP(bsr32, "bsrl %[b], %[a]")
 // On hosts without them these execute as BSF and BSR, and no model has them then.
-SCAN(tzcnt16, "tzcntw %w[b], %w[a]")
-SCAN(tzcnt32, "tzcntl %[b], %[a]")
-SCAN(lzcnt16, "lzcntw %w[b], %w[a]")
-SCAN(lzcnt32, "lzcntl %[b], %[a]")
-SCAN(popcnt16, "popcntw %w[b], %w[a]")
-SCAN(popcnt32, "popcntl %[b], %[a]")
+BIT_OP(tzcnt16, "tzcntw %w[b], %w[a]")
+BIT_OP(tzcnt32, "tzcntl %[b], %[a]")
+BIT_OP(lzcnt16, "lzcntw %w[b], %w[a]")
+BIT_OP(lzcnt32, "lzcntl %[b], %[a]")
+BIT_OP(popcnt16, "popcntw %w[b], %w[a]")
+BIT_OP(popcnt32, "popcntl %[b], %[a]")
 
 typedef u32 scan_fn(u32 *eflags, u32 a, u32 b);
 
@@ -197,20 +197,11 @@ enum done op_rdrand(struct vcpu *v, const struct insn *insn)
 }
 
 // ---- BMI1 in VEX encoding, which real and virtual-8086 mode don't have. No model has it where the host has not.
-#define BMI1(name, mnemonic)                                                                 \
-    static u32 name(u32 *eflags, u32 a, u32 b)                                               \
-    {                                                                                        \
-        u32 ax = flags_pack(*eflags);                                                        \
-                                                                                             \
-        asm(FLAGS_IN mnemonic FLAGS_OUT : [a] "+r"(a), "+&a"(ax) : [b] "r"(b) : "cc");       \
-        flags_set(eflags, ax, FL_ARITH);                                                     \
-        return a;                                                                            \
-    }
-BMI1(andn, "andnl %[b], %[a], %[a]")
-BMI1(blsr, "blsrl %[b], %[a]")
-BMI1(blsmsk, "blsmskl %[b], %[a]")
-BMI1(blsi, "blsil %[b], %[a]")
-BMI1(bextr, "bextrl %[b], %[a], %[a]")
+BIT_OP(andn, "andnl %[b], %[a], %[a]")
+BIT_OP(blsr, "blsrl %[b], %[a]")
+BIT_OP(blsmsk, "blsmskl %[b], %[a]")
+BIT_OP(blsi, "blsil %[b], %[a]")
+BIT_OP(bextr, "bextrl %[b], %[a], %[a]")
 
 static void require_protected(struct vcpu *v, const struct insn *insn)
 {

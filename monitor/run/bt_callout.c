@@ -263,14 +263,16 @@ static bool direct_again(struct engine *e, u32 host)
     struct bt_site_record *r = site_record(e, bt_linear(e->v));
     u64 reverted = e->count.reverted;
     struct block *b;
+    bool made;
 
     if (!e->bt.opt.adaptive || ++r->misses % MISSES_MANY)
         return false;
     b = block_at_host(&e->blocks, host);
     if (b && b->valid && !(b->mode & MODE_CHECKED))
         bt_unhint(e, b);
-    r->wide |= e->count.reverted != reverted;
-    return e->count.reverted != reverted;
+    made = e->count.reverted != reverted;
+    r->wide |= made;
+    return made;
 }
 
 // A checked access of the instruction whose code is at host, whose state is the guest's but for delta, missed the TLB.

@@ -6,7 +6,7 @@
 
 #define TRIES 6
 
-static void prepare(struct oracle *o, const struct oracle_case *c)
+void oracle_prepare(struct oracle *o, const struct oracle_case *c)
 {
     if (o->template_seed != c->mem_seed) {
         o->template_seed = c->mem_seed;
@@ -17,7 +17,7 @@ static void prepare(struct oracle *o, const struct oracle_case *c)
 
 bool oracle_trace(struct oracle *o, const struct oracle_case *c, struct trial *trial)
 {
-    prepare(o, c);
+    oracle_prepare(o, c);
     o->progress->c = *c;
     o->progress->mode = "trace";
     trial->c = c;
@@ -57,7 +57,7 @@ static bool run_once(struct oracle *o, struct rig *rig, struct trial *trial, str
 
 bool oracle_judge(struct oracle *o, struct rig *rig, struct trial *trial, struct oracle_result *guest, FILE *f)
 {
-    prepare(o, trial->c);
+    oracle_prepare(o, trial->c);
     o->progress->c = *trial->c;
     o->progress->mode = rig->mode->name;
     for (int run = 0; run < 2; run++) {

@@ -51,6 +51,8 @@ struct trial {
     struct oracle_result native;
 };
 
+// Makes o->before the image as the case finds it.
+void oracle_prepare(struct oracle *o, const struct oracle_case *c);
 // Fills in all but native. False: not a case for the oracle.
 bool oracle_trace(struct oracle *o, const struct oracle_case *c, struct trial *trial);
 // Whether the case can be judged from its native outcome.

@@ -62,15 +62,13 @@ static bool exchange(struct oracle *o)
 
 static void stand_in(struct oracle *o, u32 count)
 {
-    static u8 template[IMAGE_SIZE], before[IMAGE_SIZE];
     struct batch *b = o->batch;
 
     for (u32 i = 0; i < count; i++) {
-        memory_template(b->c[i].mem_seed, template);
-        memory_prepare(&b->c[i], template, before);
+        oracle_prepare(o, &b->c[i]);
         o->progress->c = b->c[i];
         o->progress->mode = o->stand_in->mode->name;
-        rig_run(o->stand_in, &b->c[i], before, &b->r[i]);
+        rig_run(o->stand_in, &b->c[i], o->before, &b->r[i]);
     }
 }
 

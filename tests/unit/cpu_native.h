@@ -89,7 +89,6 @@ static inline bool host_init(void)
     u8 *data = mmap((void *)(uintptr_t)DATA, DATA_SIZE, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     u8 *p = code;
-
     struct state flat = { .eflags = FL_FIXED1, .ds = 0x2b, .es = 0x2b };
     struct outcome probe;
 
