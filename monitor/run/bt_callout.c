@@ -249,7 +249,7 @@ static struct bt_site_record *site_record(struct engine *e, u32 eip)
 // Has this page missed the TLB before, since the last flush?
 static bool seen_before(struct engine *e, u32 gla, u64 flushes)
 {
-    u64 *seen = &e->seen[gla >> PAGE_SHIFT & (BT_SEEN - 1)], now = flushes << 20 | gla >> PAGE_SHIFT;
+    u32 page = gla >> PAGE_SHIFT, *seen = &e->seen[page % BT_SEEN], now = (u32)flushes << 7 | page / BT_SEEN;
     bool before = *seen == now;
 
     *seen = now;

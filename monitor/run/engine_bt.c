@@ -105,6 +105,15 @@ static void destroy(struct engine *e)
     if (log_on(e->v->log, LOG_SENSITIVE))
         print_sensitive(e, e->v->log->file);
     bt_signals_remove(e);
+    // Who writes to memory from now on has nobody to tell.
+    if (e->v->mmu->phys->opaque == e) {
+        e->v->mmu->phys->code_write = NULL;
+        e->v->mmu->phys->opaque = NULL;
+    }
+    if (e->v->mmu->opaque == e) {
+        e->v->mmu->mapping_changed = NULL;
+        e->v->mmu->opaque = NULL;
+    }
     if (e->hints) {
         for (u32 i = 0; i < 1u << 20; i++)
             if (e->hints[i])

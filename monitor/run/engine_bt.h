@@ -119,7 +119,7 @@ struct engine {
     // Where translated code was interrupted to leave for the machine, to go on there if nothing else comes up.
     u32 pause_pc, pause_eip;
     struct bt_site_record site[BT_SITES];
-    u64 seen[BT_SEEN];       // page, and the number of flushes before it missed the TLB
+    u32 seen[BT_SEEN];       // by page: the rest of its number, and how many flushes there had been when it missed the TLB
     u64 flush_count, invalidations;
     u8 scratch[BT_MAX_CODE]; // a block that may replace another one
     bool spare;              // what is translated next replaces code that changed, and gets room to grow
