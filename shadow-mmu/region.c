@@ -209,6 +209,17 @@ static bool reserve(u8 *at, u64 len)
                 0) != MAP_FAILED;
 }
 
+// Like reserve, for all that is mapped in a window, or may be missing there, and can't fail. The host refuses even to
+// replace mappings when the process has more than it may; removing them it can't refuse, unless there are none (one
+// reservation would become two), and then there is room.
+static void reserve_all(u8 *at, u64 len)
+{
+    if (reserve(at, len) || munmap(at, len) < 0)
+        return;
+    CHECK(mmap(at, len, PROT_NONE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) == at);
+}
+
 bool window_map(struct windows *ws, struct window *w, u32 page, unsigned n, u32 frame,
                 bool writable)
 {
@@ -277,8 +288,13 @@ bool window_unmap(struct windows *ws, struct window *w, u32 page, unsigned n)
     done = reserve(host_of(w, page), (u64)n << PAGE_SHIFT);
     ws->v->phase = phase;
     if (!done) {
+        u8 *at = host_of(w, page);
+
         ws->stat.refused++;
         window_reset(ws, w);
+        // What window_map found missing: left open, the hole could get a mapping of the monitor's own, which the next one
+        // of the window's would replace.
+        reserve_all(at, (u64)n << PAGE_SHIFT);
         return false;
     }
     for (unsigned k = i; k < i + n; k++) {
@@ -302,18 +318,6 @@ static bool mapped_span(const struct window *w, const struct region *r, u32 *fir
     *first = r->page + a;
     *last = r->page + b;
     return a < b;
-}
-
-// Like reserve, for a range that begins and ends with a mapping of its own, and can't fail. The
-// host refuses even to replace mappings when the process has more than it may; removing them it
-// can't refuse, and then there is room.
-static void reserve_all(u8 *at, u64 len)
-{
-    if (reserve(at, len))
-        return;
-    CHECK(munmap(at, len) == 0);
-    CHECK(mmap(at, len, PROT_NONE,
-               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) == at);
 }
 
 void window_reset(struct windows *ws, struct window *w)

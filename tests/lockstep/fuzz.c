@@ -264,6 +264,9 @@ static bool run_case(struct fuzz *z, u64 number)
     same = run_lockstep(z, &rng) && run_alone(z, &rng);
     refuse_maps(0, 0);
     z->shared->refused += refuse_refused() - refused;
+    if (refuse_left_hole())
+        return fprintf(stderr, "fuzz: guest %llu: what a refused mapping took away is still missing\n",
+                       (unsigned long long)number), false;
     if (same)
         return true;
     fprintf(stderr, "fuzz: guest %llu (%s) differs; again: fuzz --case %llu\n", (unsigned long long)number, z->guest.mode,

@@ -85,6 +85,8 @@ void refuse_memory(u64 at);
 // Since then; and mappings and memory that were refused.
 u64 refuse_asked(void);
 u64 refuse_refused(void);
+// Whether something that a refused mapping took away is still missing: any other mapping could come to lie there.
+bool refuse_left_hole(void);
 
 // ---- guest.c, code.c
 void guest_make(struct guest *g, u64 number);

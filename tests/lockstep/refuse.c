@@ -12,6 +12,8 @@ static struct {
     u64 memory_at;        // the Nth allocation; 0: none
     u64 asked;
     u64 refused;
+    struct { void *at; size_t len; } taken[64]; // the last that refusals took away
+    unsigned takes;
 } host;
 
 void *__real_mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset);
@@ -47,6 +49,14 @@ u64 refuse_refused(void)
     return host.refused;
 }
 
+bool refuse_left_hole(void)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(host.taken) && i < host.takes; i++)
+        if (msync(host.taken[i].at, host.taken[i].len, MS_ASYNC) < 0 && errno == ENOMEM)
+            return true;
+    return false;
+}
+
 static bool refuses_map(void)
 {
     bool refuses = host.maps_one_in && rng_one_in(&host.rng, host.maps_one_in);
@@ -77,8 +87,11 @@ void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t offse
     if (!refused)
         return __real_mmap(at, len, prot, flags, fd, offset);
     // Linux removes what was there first, at times, and then has nothing to put there.
-    if (window && fd >= 0 && rng_one_in(&host.rng, 2))
+    if (window && fd >= 0 && rng_one_in(&host.rng, 2)) {
         munmap(at, len);
+        host.taken[host.takes % ARRAY_LEN(host.taken)].at = at;
+        host.taken[host.takes++ % ARRAY_LEN(host.taken)].len = len;
+    }
     return MAP_FAILED;
 }
 
