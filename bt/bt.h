@@ -53,6 +53,7 @@ enum {
     X(young, true, "run new address spaces in the checked form until timer interrupts have met them twice") \
     X(adaptive, true, "sites that keep faulting take the checked form until they are hot")       \
     X(returns, true, "guest calls and returns are host calls and returns")                   \
+    X(thunks, true, "calls of functions that return their return address, as PIC code makes them, are not made") \
     X(esp, true, "merge adjustments of ESP within a block")                                  \
     X(lahf, true, "save flags with LAHF rather than PUSHF")                                  \
     X(sensitive, true, "sensitive and string instructions inline where that pays")             \

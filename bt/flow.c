@@ -34,8 +34,7 @@ void flow_linear(struct trans *t, unsigned dst, u32 eip)
         return;
     }
     emit_rm(t->e, 0, 0x8b, dst, &page);
-    emit8(t->e, 0x45), emit8(t->e, 0x8d), emit8(t->e, 0x80 | (dst & 7) << 3 | (dst & 7)); // lea dst, [dst + eip]
-    emit32(t->e, eip);
+    emit_lea(t->e, dst, dst, -1, 0, eip);
 }
 
 // Flags are kept even where the code that follows overwrites them: on a mismatch control goes elsewhere.
@@ -77,17 +76,21 @@ static bool linkable(const struct trans *t, u32 target)
     return same_page(t, target) && !(t->next_crosses && target == trans_linear(t, t->count));
 }
 
-// The host operand of the slot for target, whose number must be in r8d when control goes there.
-static struct hmem slot_operand(struct trans *t, u32 target)
+static u32 slot_number(struct trans *t, u32 target)
 {
     u32 slot = slot_for(t->bt->spaces, target, bt_mode_key(t->rq->mode, t->rq->cs));
 
-    if (slot == SLOT_NONE) {
-        t->full = true;
-        slot = 0;
-    }
+    if (slot != SLOT_NONE)
+        return slot;
+    t->full = true;
+    return 0;
+}
+
+// Control goes to where the slot says (ext: 2 CALL, 4 JMP); if it is empty, its number must be in r8d there.
+static void slot_branch(struct trans *t, u32 slot, unsigned ext)
+{
     emit_mov_ri(t->e, H_R8, slot);
-    return (struct hmem){ H_TABLE, -1, 0, SLOT_OFF + 8 * (i32)slot };
+    emit_rm(t->e, 0, 0xff, ext, &(struct hmem){ H_TABLE, -1, 0, SLOT_OFF + 8 * (i32)slot });
 }
 
 // How many instructions have been executed where the current one leaves the block.
@@ -132,10 +135,8 @@ void flow_goto(struct trans *t, u32 target)
     if (linkable(t, target)) {
         exit_through_tail(t, -1, 0xe9, target);
     } else {
-        struct hmem slot = slot_operand(t, target);
-
         note_executed(t, executed(t));
-        emit_rm(t->e, 0, 0xff, 4, &slot);
+        slot_branch(t, slot_number(t, target), 4);
     }
 }
 
@@ -224,7 +225,8 @@ static void translate_jcc(struct trans *t, const struct insn *insn, u32 target)
         exit_through_tail(t, 0x0f, 0x80 | (insn->op & 15), target);
 }
 
-static void push_return(struct trans *t, const struct insn *insn)
+// Stores a call's return address; the stack pointer stays.
+static void store_return(struct trans *t, const struct insn *insn)
 {
     unsigned size = insn->opsize;
     struct hmem m = stack_operand(t, -(i32)size, size, MEMACC_WRITE);
@@ -237,8 +239,12 @@ static void push_return(struct trans *t, const struct insn *insn)
         emit_rm(t->e, size == 2 ? E_66 : 0, 0xc7, 0, &m);
         emit_bytes(t->e, &eip, size);
     }
-    stack_move(t, -(i32)size, false);
-    flush_delta(t);
+}
+
+static void push_return(struct trans *t, const struct insn *insn)
+{
+    store_return(t, insn);
+    stack_move(t, -(i32)insn->opsize, false);
 }
 
 static void return_point(struct trans *t, const struct insn *insn)
@@ -249,9 +255,84 @@ static void return_point(struct trans *t, const struct insn *insn)
     flow_check_target(t, trans_linear(t, t->cur) + insn->len, t->bt->stubs.jump);
 }
 
+// ---- Thunks: functions `mov reg, [esp]; ret`, which position-independent code calls to learn
+// where it lies, as often as any other. Their blocks' entries begin with a NOP that no other block's begins with, and that
+// names the register. A call which is likely to be one of a thunk looks where its slot leads: if there is the mark, it does
+// what the thunk does. That holds for this space, as the slot does; and killing a block overwrites its mark.
+#define MARK(reg) (0x431f0f41u | (u32)(reg) << 27) // nop dword [r11 + 0]
+
+static bool thunks(const struct trans *t)
+{
+    const struct bt_options *opt = &t->bt->opt;
+
+    return opt->thunks && opt->chain && opt->returns && !opt->count && !trans_mode(t, MODE_SEGMENTED) && !t->rq->compare;
+}
+
+void flow_mark_thunk(struct trans *t)
+{
+    const struct insn *load = &t->insn[0], *ret = &t->insn[1];
+
+    if (!thunks(t) || t->count != 2 || load->op != OP1(0x8b) || load->opsize != 4 || load->reg == R_ESP || !load->has_mem ||
+        load->addrsize != 4 || load->base != R_ESP || load->index >= 0 || load->disp || load->seg != S_SS ||
+        ret->op != OP1(0xc3) || ret->opsize != 4)
+        return;
+    emit32(t->e, MARK(load->reg));
+    emit8(t->e, 0);
+}
+
+// The register of the thunk that the call is likely to be one of: the one to which code then adds a distance. -1: none.
+static int thunk_register(const struct trans *t)
+{
+    unsigned last = MIN(t->cur + 3, t->count - 1);
+
+    for (unsigned i = t->cur + 1; i <= last && t->insn[i].flow == FLOW_NONE; i++) {
+        const struct insn *insn = &t->insn[i];
+        int reg = insn->op == OP1(0x05) ? R_EAX : insn->op == OP1(0x81) && insn->reg == 0 && !insn->has_mem ? insn->rm : -1;
+
+        if (reg >= 0)
+            return reg == R_ESP || insn->opsize != 4 ? -1 : reg;
+    }
+    return -1;
+}
+
+static void translate_thunk_call(struct trans *t, const struct insn *insn, u32 target, unsigned reg)
+{
+    struct emit *e = t->e;
+    u32 slot = slot_number(t, target);
+    u8 *marked, *done;
+
+    store_return(t, insn);
+    flush_delta(t);
+    emit_mov64_rr(e, H_R9, H_RCX);
+    emit_load(e, H_R10, H_TABLE, SLOT_OFF + 8 * (i32)slot);
+    emit_load(e, H_R10, H_R10, 0);
+    emit_lea(e, H_RCX, H_R10, -1, 0, -(i32)MARK(reg));
+    marked = emit_short(e, 0xe3);                            // jrcxz
+    emit_mov64_rr(e, H_RCX, H_R9);
+    emit_lea(e, H_ESP, H_ESP, -1, 0, -4);
+    slot_branch(t, slot, 2);
+    return_point(t, insn);
+    done = emit_short(e, 0xeb);
+    emit_land(e, marked);
+    if (reg != R_ECX)
+        emit_mov64_rr(e, H_RCX, H_R9);
+    flow_linear(t, reg, trans_eip(t, t->cur) + insn->len);
+    emit_land(e, done);
+}
+
 static void translate_call(struct trans *t, const struct insn *insn, u32 target)
 {
+    int thunk = thunks(t) && insn->opsize == 4 && !linkable(t, target) ? thunk_register(t) : -1;
+
+    if (thunk >= 0) {
+        translate_thunk_call(t, insn, target, thunk);
+        return;
+    }
     push_return(t, insn);
+    // Of the instruction behind it, to learn where that lies: no more than a push.
+    if (t->bt->opt.thunks && t->cur + 1 < t->count && target == trans_linear(t, t->cur + 1))
+        return;
+    flush_delta(t);
     if (!t->bt->opt.returns) {
         flow_goto(t, target);
         t->ended = true;
@@ -260,9 +341,7 @@ static void translate_call(struct trans *t, const struct insn *insn, u32 target)
     if (linkable(t, target)) {
         exit_through_tail(t, -1, 0xe8, target);
     } else {
-        struct hmem slot = slot_operand(t, target);
-
-        emit_rm(t->e, 0, 0xff, 2, &slot);
+        slot_branch(t, slot_number(t, target), 2);
     }
     return_point(t, insn);
 }
@@ -355,6 +434,7 @@ void flow_translate(struct trans *t, const struct insn *insn)
         if (!kept)
             emit_store(e, H_VCPU, FRAME_OFF(tmp), H_R8);
         push_return(t, insn);
+        flush_delta(t);
         if (!kept)
             emit_load(e, H_R8, H_VCPU, FRAME_OFF(tmp));
         jump_table(t, t->bt->opt.returns ? 2 : 4);
@@ -421,10 +501,8 @@ static void tail_exit(struct trans *t, const struct tail *tail)
         emit_call(e, t->bt->stubs.link);
         emit_bytes(e, &link, sizeof(link));
     } else {
-        struct hmem slot = slot_operand(t, tail->target);
-
         note_executed(t, tail->insn);
-        emit_rm(e, 0, 0xff, 4, &slot);
+        slot_branch(t, slot_number(t, tail->target), 4);
     }
 }
 

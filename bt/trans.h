@@ -95,6 +95,8 @@ void flow_translate(struct trans *t, const struct insn *insn);
 // Control goes on at guest eip `target`, in another block.
 void flow_goto(struct trans *t, u32 target);
 void flow_tails(struct trans *t);
+// If the block is `mov reg, [esp]; ret`, marks its entry, which is here, for calls in other blocks.
+void flow_mark_thunk(struct trans *t);
 // The linear address `eip` to r8d-r11d; flags are kept.
 void flow_linear(struct trans *t, unsigned dst, u32 eip);
 // Is r8d, and with MODE_SEGMENTED cs_key, that of the instruction at linear address eip here? Falls through if so, else goes to

@@ -233,6 +233,7 @@ bool bt_translate(const struct bt *bt, struct emit *e, const struct bt_request *
     flow_check_target(&t, rq->eip, rq->mode & MODE_SEGMENTED ? bt->stubs.lookup : bt->stubs.probe);
     b->entry = emit_here(e);
     CHECK(b->entry - b->host == bt_header_len(rq->mode));
+    flow_mark_thunk(&t);
     if (t.count == 0) {
         t.out->insn[0] = (struct block_insn){ .host = b->entry - b->host };
         translate_crossing(&t);

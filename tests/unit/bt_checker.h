@@ -7,77 +7,9 @@
 #ifndef RING3_TESTS_BT_CHECKER_H
 #define RING3_TESTS_BT_CHECKER_H
 
-#include "bt/bt.h"
-#include "cache/arena.h"
+#include "bt_rig.h"
 
-#include <Zydis/Zydis.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define ARENA_SIZE (256u << 10)
-#define CANARY 64 // bytes behind the room that must stay as they are
-
-struct rig {
-    struct bt bt;
-    struct bt_stubs stubs[2]; // by opt.lahf
-    struct arena arena;
-    struct spaces spaces;
-    ZydisDecoder decoder;
-    u8 *room;                 // the last translation
-    bool silent;
-};
-
-static u64 never_called(struct vcpu *v, const void *data)
-{
-    (void)v, (void)data;
-    abort();
-}
-
-static void rig_init(struct rig *r)
-{
-    static const struct bt_callouts none = {
-        never_called, never_called, never_called, never_called, never_called, never_called, never_called,
-        never_called, never_called, never_called,
-    };
-    struct err err;
-
-    memset(r, 0, sizeof(*r));
-    if (!arena_init(&r->arena, ARENA_SIZE, &err) || !spaces_init(&r->spaces, 0, 0, &err)) {
-        fprintf(stderr, "no memory for the code cache\n");
-        exit(77);
-    }
-    for (int lahf = 0; lahf < 2; lahf++) {
-        u8 *room = arena_reserve(&r->arena, BT_STUBS_MAX);
-        struct emit e = { room, room, room + BT_STUBS_MAX, (u64)arena_rx(&r->arena, room) };
-
-        bt_stubs_emit(&r->stubs[lahf], &e, &none, lahf);
-        arena_commit(&r->arena, e.p - e.start);
-    }
-    r->arena.floor = r->arena.used;
-#define X(id, def, help) r->bt.opt.id = def;
-    BT_OPTION_LIST(X)
-#undef X
-    r->bt.opt.block_insns = BT_MAX_INSNS;
-    r->bt.isa = ~0u;
-    r->bt.spaces = &r->spaces;
-    ZydisDecoderInit(&r->decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-}
-
-static inline void rig_destroy(struct rig *r)
-{
-    spaces_destroy(&r->spaces);
-    arena_destroy(&r->arena);
-}
-
-// All options at once: a bit each, in BT_OPTION_LIST's order.
-static inline void rig_options(struct rig *r, u32 bits)
-{
-#define X(id, def, help) r->bt.opt.id = bits & 1, bits >>= 1;
-    BT_OPTION_LIST(X)
-#undef X
-}
 
 enum scratch {
     UNKNOWN, U32, U16, RCX_COPY,        // RCX_COPY: the guest's rcx, all of it
@@ -86,6 +18,7 @@ enum scratch {
     SEG_WINDOW, JUMP,                   // r9: a segment's window, an entry of the jump table
     TLB_NUMBER,                         // r9: the one to look for
     SOURCE,                             // r10: rq->compare
+    SLOT_HOST,                          // r10: host address in a slot
 };
 
 // Of each byte of host code. Where a branch leads, within an instruction's code or to a tail: with a copy of rcx in r9, or not.
@@ -176,6 +109,11 @@ static bool in_array(i64 disp, i32 start, u32 element, u32 count)
     return disp >= start && disp < start + (i64)(element * count) && (disp - start) % element == 0;
 }
 
+static bool is_reg(const ZydisDecodedOperand *op, ZydisRegister reg)
+{
+    return op->type == ZYDIS_OPERAND_TYPE_REGISTER && op->reg.value == reg;
+}
+
 // [r15 + disp], [r15 + r10 + disp]
 static bool vcpu_shape(struct checker *c, const ZydisDecodedOperand *op)
 {
@@ -213,6 +151,20 @@ static bool vcpu_shape(struct checker *c, const ZydisDecodedOperand *op)
            (in_array(disp, FRAME_OFF(seg_asid), 4, S_COUNT) && op->size == 32);
 }
 
+static bool is_slot(i64 disp)
+{
+    return in_array(disp, offsetof(struct space_table, slot), 8, SPACE_SLOTS);
+}
+
+// Where a call's slot leads: read to see whether there is a thunk's mark.
+static bool reads_slot(const struct checker *c)
+{
+    return c->r->bt.opt.thunks && !(c->rq->mode & MODE_SEGMENTED) && c->z.mnemonic == ZYDIS_MNEMONIC_MOV &&
+           is_reg(&c->op[0], ZYDIS_REGISTER_R10D) && c->op[1].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+           c->op[1].mem.base == ZYDIS_REGISTER_R14 && c->op[1].mem.index == ZYDIS_REGISTER_NONE &&
+           is_slot(c->op[1].mem.disp.value);
+}
+
 static bool table_shape(struct checker *c, const ZydisDecodedOperand *op)
 {
     i64 disp = op->mem.disp.value;
@@ -222,10 +174,11 @@ static bool table_shape(struct checker *c, const ZydisDecodedOperand *op)
     if (op->mem.index == ZYDIS_REGISTER_R9)
         return c->r9 == U16 && op->mem.scale == 4 && op->size == 32 &&
                disp == offsetof(struct space_table, jump);
+    if (reads_slot(c))
+        return true;
     if (c->rq->mode & MODE_SHARED && op->size == 32 && op->mem.index == ZYDIS_REGISTER_NONE)
         return disp / 4 * 4 == disp && (disp - (i64)offsetof(struct space_table, slot)) / 8 == c->rq->page_slot;
-    return op->mem.index == ZYDIS_REGISTER_NONE && op->size == 64 &&
-           in_array(disp, offsetof(struct space_table, slot), 8, SPACE_SLOTS);
+    return op->mem.index == ZYDIS_REGISTER_NONE && op->size == 64 && is_slot(disp);
 }
 
 static bool memory_shape(struct checker *c, const ZydisDecodedOperand *op)
@@ -247,6 +200,8 @@ static bool memory_shape(struct checker *c, const ZydisDecodedOperand *op)
         if (c->r10 == SOURCE)
             return !write && index < 0 && op->mem.disp.value >= 0 &&
                    op->mem.disp.value + op->size / 8 <= c->rq->avail;
+        if (c->r10 == SLOT_HOST)
+            return !write && index < 0 && op->mem.disp.value == 0 && op->size == 32 && is_reg(&c->op[0], ZYDIS_REGISTER_R10D);
         return c->r10 == ADDEND && index == H_R8 && op->mem.scale == 1 && op->mem.disp.value >= 0 &&
                op->mem.disp.value * 8 + op->size <= c->last * 8 && (!write || c->tlb_write);
     case ZYDIS_REGISTER_R9:
@@ -265,11 +220,6 @@ static bool memory_shape(struct checker *c, const ZydisDecodedOperand *op)
     default:
         return false;
     }
-}
-
-static bool is_reg(const ZydisDecodedOperand *op, ZydisRegister reg)
-{
-    return op->type == ZYDIS_OPERAND_TYPE_REGISTER && op->reg.value == reg;
 }
 
 static bool is_mem(const ZydisDecodedOperand *op, ZydisRegister base, i64 disp)
@@ -344,6 +294,8 @@ static enum scratch wrote_r10(struct checker *c, const ZydisDecodedOperand *dst)
     if (c->z.mnemonic == ZYDIS_MNEMONIC_MOV && dst->size == 64 && c->rq->compare &&
         src->type == ZYDIS_OPERAND_TYPE_IMMEDIATE && src->imm.value.u == (u64)c->rq->compare)
         return SOURCE;
+    if (reads_slot(c))
+        return SLOT_HOST;
     return dst->size == 32 ? U32 : UNKNOWN;
 }
 
@@ -434,7 +386,7 @@ static void check_read(struct checker *c, const ZydisDecodedOperand *op)
     if (op->visibility != ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
         return;
     if (reg == H_WINDOW || reg == H_TABLE || reg == H_VCPU || reg == H_RSP ||
-        (reg == H_R9 && c->r9 == SEG_WINDOW) || (reg == H_R10 && (c->r10 == ADDEND || c->r10 == SOURCE)))
+        (reg == H_R9 && c->r9 == SEG_WINDOW) || (reg == H_R10 && (c->r10 == ADDEND || c->r10 == SOURCE || c->r10 == SLOT_HOST)))
         complain(c, "reads %s", ZydisRegisterGetString(op->reg.value));
     if (reg == H_R9 && (c->r9 == JUMP) != (c->z.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR))
         complain(c, "r9 is not what it is used for");
@@ -757,21 +709,6 @@ static bool rig_verify(struct rig *r, const struct bt_request *rq, const struct 
     if (!c.bad)
         sweep(&c, false);
     return !c.bad;
-}
-
-// For requests at random: no engine makes others.
-static inline void rig_sane(struct bt_request *rq)
-{
-    if (rq->mode & MODE_SEGMENTED)
-        rq->mode &= ~MODE_SHARED;
-    if (!(rq->mode & MODE_SHARED))
-        return;
-    rq->eip &= ~PAGE_MASK;
-    rq->mode = (rq->mode | MODE_USER) & ~(MODE_CODE16 | MODE_STACK16 | MODE_REAL | MODE_V86);
-    if (!rq->crossing)
-        rq->avail = MIN(rq->avail, PAGE_SIZE - rq->eip);
-    rq->page_slot = rq->cs % SPACE_SLOTS;
-    rq->compare = NULL;
 }
 
 // Translates rq into code; false if the result breaks a promise.

@@ -202,7 +202,7 @@ static u32 jump_target(u32 host)
 START_TEST(killed_blocks_lead_to_the_look_up)
 {
     // call; call; ret
-    static const u8 bytes[] = { 0xe8, 0, 0, 0, 0, 0xe8, 0, 0, 0, 0, 0xc3 };
+    static const u8 bytes[] = { 0xe8, 1, 0, 0, 0, 0xe8, 1, 0, 0, 0, 0xc3 };
     struct blocks blocks;
     struct block *b;
     struct err err;
