@@ -79,6 +79,7 @@ struct bt {
     struct bt_stubs stubs;
     struct spaces *spaces;
     u32 isa;          // bit per enum insn_isa the guest's CPU has
+    bool mxcsr;       // MXCSR has the same bits in the guest's CPU and the host's
 };
 
 #define BT_MAX_INSNS 64

@@ -53,6 +53,8 @@ static bool emulated(const struct trans *t, unsigned i)
         return true;
     if (insn->op == OP0F(0xbc) || insn->op == OP0F(0xbd)) // TZCNT and LZCNT are BSF and BSR on older CPUs
         return false;
+    if (insn->op == OP0F(0xae) && insn->has_mem && insn->reg == 2 && !t->bt->mxcsr)
+        return true; // LDMXCSR: #GP
     return !(t->bt->isa & BIT(insn->isa));
 }
 

@@ -20,6 +20,16 @@ u32 fpu_mxcsr_mask(const struct vcpu *v)
     return cpu_model_has(v->model, ISA_SSE) ? 0xffbf : 0;
 }
 
+u32 fpu_host_mxcsr_mask(void)
+{
+    u8 fx[512] __attribute__((aligned(16))) = { 0 };
+    u32 mask;
+
+    __asm__("fxsave %0" : "+m"(fx));
+    mask = fx_get32(fx, FX_MXCSR_MASK);
+    return mask ? mask : 0xffbf;
+}
+
 // FERR# and IGNNE# as a PC wires them (SDM volume 1, D.2.1.2): FERR# raises IRQ 13, and the
 // processor waits for it; its handler writes port F0, which makes IGNNE# let the instruction pass
 // if the handler comes back without having cleared the exception. So an exception that has already

@@ -124,6 +124,8 @@ void fpu_save_load(u8 *fx, unsigned format, const u8 *image);
 // ---- fpu.c
 // The MXCSR bits that exist in the guest's model; 0 if it has no SSE.
 u32 fpu_mxcsr_mask(const struct vcpu *v);
+// Those of the host's CPU, as its FXSAVE says (SDM 1, 11.6.6): AMD's have bit 17, for misaligned operands.
+u32 fpu_host_mxcsr_mask(void);
 // Before a waiting x87 or MMX instruction: raises #MF if an exception is pending (CR0.NE), or
 // asserts FERR#. True: execute (with the exception ignored, if one is pending, as IGNNE# would have
 // it). False: the interrupt that FERR# caused comes first, and insn is to be executed again after

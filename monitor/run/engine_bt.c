@@ -2,6 +2,8 @@
 // The binary-translation engine: create, run, options, statistics.
 #include "engine_bt.h"
 
+#include "monitor/cpu/fpu.h"
+
 #include <errno.h>
 #include <cpuid.h>
 #include <stdlib.h>
@@ -168,6 +170,7 @@ static struct engine *create(struct vcpu *v, const char *options, struct err *er
     memset(f, 0, sizeof(*f));
     f->owner = e;
     e->bt.isa = v->model->isa;
+    e->bt.mxcsr = fpu_mxcsr_mask(v) == fpu_host_mxcsr_mask();
     e->bt.spaces = &e->spaces;
     if (!parse_options(&e->bt.opt, options, err) || !arena_init(&e->arena, e->bt.opt.cache_size, err) ||
         !blocks_init(&e->blocks, err) || !bt_cs_init(e, err) || !bt_signals_install(e, err))

@@ -56,6 +56,7 @@ static void rig_init(struct rig *r)
 #undef X
     r->bt.opt.block_insns = BT_MAX_INSNS;
     r->bt.isa = ~0u;
+    r->bt.mxcsr = true;
     r->bt.spaces = &r->spaces;
     ZydisDecoderInit(&r->decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
 }

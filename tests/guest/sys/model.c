@@ -31,6 +31,7 @@ CASE(nop_modrm, ".byte 0x0f, 0x1f, 0xc0")
 CASE(emms, "emms")
 CASE(paddb, "paddb %%mm0, %%mm1; emms")
 CASE(fxsave, "leal arena, %%eax; fxsave (%%eax)")
+CASE(fxrstor, "fxrstor (%%ecx)")
 CASE(sysexit_user, "sysenter")
 CASE(xorps, "xorps %%xmm0, %%xmm0")
 CASE(sfence, "sfence")
@@ -151,6 +152,33 @@ static void instructions(void)
     check("other VEX is LDS of a register", (u32)guarded_call(vaddps, NULL), 6);
 }
 
+static void set_mxcsr(void *bits)
+{
+    __asm__ volatile("ldmxcsr %0; stmxcsr arena" : : "m"(bits) : "memory");
+}
+
+// The host's CPU may have bits that the model has not: AMD's allow misaligned operands with bit 17.
+static void mxcsr_bits(void)
+{
+    u32 *image = (u32 *)arena[1], mask = edx & 1 << 26 ? 0xffff : 0xffbf; // without DAZ
+
+    if (!(edx & 1 << 25))
+        return;
+    __asm__ volatile("fxsave (%0)" : : "r"(image) : "memory");
+    check("MXCSR_MASK", image[7], mask);
+    for (u32 bit = 0; bit < 32; bit++) {
+        u32 value = 0x1f80 | 1u << bit;
+        bool allowed = mask >> bit & 1;
+
+        check("a bit of MXCSR", (u32)guarded_call(set_mxcsr, (void *)value), allowed ? (u32)NO_FAULT : 13);
+        if (allowed)
+            check("  is kept", *(u32 *)arena[0], value);
+        image[6] = value;
+        check("  in FXRSTOR", (u32)guarded_call(fxrstor, image), allowed ? (u32)NO_FAULT : 13);
+    }
+    set_mxcsr((void *)0x1f80);
+}
+
 static void set_cr4(void *bits)
 {
     write_cr4(read_cr4() | (u32)bits);
@@ -200,6 +228,7 @@ void kernel_main(void)
         instructions();
         if (!has_cpuid)
             continue;
+        mxcsr_bits();
         cr4_bits();
         if (edx & 1 << 5)
             msrs();
